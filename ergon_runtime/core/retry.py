@@ -1,0 +1,75 @@
+"""Retry policies: how often to try again, after how long, and for which errors. Pure data and arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+from ergon_runtime.errors import CodecError, NonRetryableError
+
+
+def seconds(duration: float | timedelta) -> float:
+    """A duration in seconds, from seconds or a timedelta."""
+    return duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often a step or flow is tried, and how long to wait between tries.
+
+    `max_attempts` counts the first try. The delay after try n is `initial * multiplier ** (n - 1)`, at most `max_delay`,
+    then spread by up to `jitter` (a fraction of it) in both directions. Durations are seconds or timedeltas.
+    `retryable`, when given, narrows the errors that are tried again; `non_retryable` takes classes out.
+    Raises ValueError when a number makes no sense.
+    """
+
+    max_attempts: int = 3
+    initial: float | timedelta = 1.0
+    multiplier: float = 2.0
+    max_delay: float | timedelta = 30.0
+    jitter: float = 0.0
+    retryable: tuple[type[Exception], ...] | None = None
+    non_retryable: tuple[type[Exception], ...] = ()
+
+    NONE: ClassVar[RetryPolicy]
+    STANDARD: ClassVar[RetryPolicy]
+    AGGRESSIVE: ClassVar[RetryPolicy]
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise ValueError(f"max_attempts must be 1 or more, not {self.max_attempts}")
+        if seconds(self.initial) < 0 or seconds(self.max_delay) < 0:
+            raise ValueError("initial and max_delay must not be negative")
+        if self.multiplier < 1:
+            raise ValueError(f"multiplier must be 1 or more, not {self.multiplier}")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"jitter is a fraction from 0 to 1, not {self.jitter}")
+
+    def allows(self, error: BaseException, attempt: int) -> bool:
+        """Whether the error of try number `attempt` may be followed by another try."""
+        return attempt < self.max_attempts and is_retryable(error, self)
+
+    def delay(self, attempt: int, spread: float = 0.5) -> int:
+        """Milliseconds to wait after try number `attempt`; `spread` from 0 to 1 is where in the jitter's range it falls."""
+        longest = seconds(self.max_delay)
+        try:
+            wait = min(longest, seconds(self.initial) * self.multiplier ** (attempt - 1))
+        except OverflowError:
+            wait = longest
+        return round(1000 * wait * (1 + self.jitter * (2 * spread - 1)))
+
+
+RetryPolicy.NONE = RetryPolicy(max_attempts=1)
+RetryPolicy.STANDARD = RetryPolicy(max_attempts=3, initial=1.0, multiplier=2.0, max_delay=30.0)
+RetryPolicy.AGGRESSIVE = RetryPolicy(max_attempts=10, initial=0.1, multiplier=1.5, max_delay=10.0)
+
+
+def is_retryable(error: BaseException, policy: RetryPolicy) -> bool:
+    """What the error's class, the error itself and the policy's classes say, whatever the number of tries."""
+    if not isinstance(error, Exception) or isinstance(error, (NonRetryableError, CodecError, *policy.non_retryable)):
+        return False
+    verdict = getattr(error, "is_retryable", None)
+    if callable(verdict) and not verdict():
+        return False
+    return policy.retryable is None or isinstance(error, policy.retryable)

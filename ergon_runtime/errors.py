@@ -1,0 +1,115 @@
+"""The exceptions that Ergon raises, in one tree.
+
+    ErgonError
+    ├─ DefinitionError       a flow or step is declared wrongly, or used where it cannot work
+    ├─ ConfigError           configuration that cannot be used
+    ├─ CodecError            a value that cannot be stored as it is, or stored data that cannot be read
+    ├─ FlowError             how a flow that somebody waits for ended
+    │  ├─ FlowFailed         it failed with an error whose class is not loaded here
+    │  └─ FlowCancelled      it was cancelled
+    ├─ OutcomeUnknown        an at-most-once step was begun, and nobody knows how it ended
+    ├─ NonRetryableError     raised by a step: do not try again
+    ├─ RetryableError        raised by a step: try again if the policy allows it
+    └─ StoreError
+       ├─ FlowNotFound       no flow has this id
+       ├─ Conflict           the id belongs to a flow of another type or with other arguments
+       ├─ LeaseLost          the caller no longer owns the flow; nothing was written
+       ├─ StoreUnavailable   cannot be reached, locked, full or read-only; the outcome may be unknown
+       ├─ StoreCorrupt       the data is not a store of ours, or is damaged
+       └─ SchemaMismatch     the store was written by a newer Ergon
+
+Errors carry what they know as attributes; messages name the next action. This file imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+
+class ErgonError(Exception):
+    """Base of every error that Ergon raises on purpose."""
+
+
+class DefinitionError(ErgonError):
+    """A flow or step is declared wrongly, or used where it cannot work."""
+
+
+class ConfigError(ErgonError):
+    """Configuration that cannot be used: a broken file, an unknown key, a bad value."""
+
+
+class CodecError(ErgonError):
+    """A value that cannot be stored unchanged, or stored data that cannot be read back."""
+
+
+class FlowError(ErgonError):
+    """How a flow that somebody waits for ended, when that was not a result."""
+
+    def __init__(self, message: str, *, flow_id: str) -> None:
+        super().__init__(message)
+        self.flow_id = flow_id
+
+
+class FlowFailed(FlowError):
+    """The flow failed with an error whose class is not loaded in this process."""
+
+    def __init__(self, message: str, *, flow_id: str, error_type: str = "Exception") -> None:
+        super().__init__(message, flow_id=flow_id)
+        self.error_type = error_type
+
+
+class FlowCancelled(FlowError):
+    """The flow was cancelled."""
+
+
+class OutcomeUnknown(ErgonError):
+    """An at-most-once step was begun and its worker died: whether it took effect must be found out by other means."""
+
+
+class NonRetryableError(ErgonError):
+    """Raise it, or a subclass, from a step to say that trying again is pointless."""
+
+
+class RetryableError(ErgonError):
+    """Raise it from a step; override `is_retryable` to let the error itself decide whether to try again."""
+
+    def is_retryable(self) -> bool:
+        return True
+
+
+class StoreError(ErgonError):
+    """The store refused or could not do what was asked."""
+
+
+class FlowNotFound(StoreError):
+    """No flow has this id."""
+
+    def __init__(self, flow_id: str) -> None:
+        super().__init__(f"no flow {flow_id!r}")
+        self.flow_id = flow_id
+
+
+class Conflict(StoreError):
+    """The id belongs to a flow of another type, with other arguments or with another parent."""
+
+    def __init__(self, flow_id: str) -> None:
+        super().__init__(f"flow {flow_id!r} exists already, with another type, arguments or parent; choose another id")
+        self.flow_id = flow_id
+
+
+class LeaseLost(StoreError):
+    """The caller no longer owns the flow; nothing was written."""
+
+    def __init__(self, flow_id: str) -> None:
+        super().__init__(f"the lease on flow {flow_id!r} is lost")
+        self.flow_id = flow_id
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached, is locked, full or read-only. A write may or may not have been applied."""
+
+
+class StoreCorrupt(StoreError):
+    """The file is not a store of ours, or it is damaged."""
+
+
+class SchemaMismatch(StoreError):
+    """The store was written by a newer Ergon than this one."""
