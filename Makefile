@@ -1,0 +1,45 @@
+# Everything a checkout needs: `make help` lists it. Needs Python >= 3.11, make and pip access, nothing else.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+SEEDS ?= 300
+KILLS ?= 20
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check venv acceptance sim kills
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: $(VENV)/installed ## watch a flow survive the death of its worker
+	@$(BIN)/python sample_flows/demo.py
+
+test: $(VENV)/installed ## run all tests (ARGS='tests/cli -x' to choose)
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(VENV)/installed ## formatting, lint, both type checkers, layers
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/pyright --warnings
+	@$(BIN)/python -m pytest -q tests/test_layers.py tests/test_house.py
+
+acceptance: $(VENV)/installed ## only the tests that run the real command line
+	@$(BIN)/python -m pytest -q tests/acceptance $(ARGS)
+
+sim: $(VENV)/installed ## simulate random histories, crashes and upgrades (SEEDS=300)
+	@ERGON_SIM_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q -m sim --timeout=0 $(ARGS)
+
+kills: $(VENV)/installed ## kill real workers at random moments (KILLS=20)
+	@ERGON_KILLS=$(KILLS) $(BIN)/python -m pytest -q -m kills --timeout=0 $(ARGS)
+
+venv: $(VENV)/installed ## make .venv with Ergon and the development tools in it
+
+$(VENV)/installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo 'error: no Python >= 3.11 found; name one: make PYTHON=/path/to/python3.12' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
