@@ -1,0 +1,126 @@
+"""The three places where asyncio itself is not replayable, mended for flow loops only; other loops see no change.
+
+L2  `gather` makes its future without asking the loop, so that future is hashed by address.
+L4  Python 3.11's `wait_for` wraps a coroutine in a task of its own, later ones do not: flows get the later one everywhere,
+    also in modules that imported the function by name, which is why its code is replaced and not its name.
+    `as_completed` starts its tasks in the order of a set of coroutines, that is of addresses: flows get one that keeps
+    the order given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio import events, tasks, timeouts
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Iterator
+from types import FunctionType
+from typing import Any, Generic, TypeVar
+
+from ergon_runtime.core.loop import FlowLoop
+
+T = TypeVar("T")
+
+
+class as_completed(Generic[T]):  # noqa: N801  it stands in for asyncio.as_completed
+    """Await several things, and get them in the order in which they finish.
+
+    `for next_one in as_completed(things): value = await next_one`, or `async for done in as_completed(things)`, which
+    gives the finished tasks. Tasks start in the order given. Raises TimeoutError when `timeout` seconds pass first.
+    """
+
+    def __init__(self, things: Iterable[Awaitable[T]], /, *, timeout: float | None = None) -> None:
+        self._tasks = [asyncio.ensure_future(thing) for thing in things]
+        self._left = self._unfinished = len(self._tasks)
+        self._done: asyncio.Queue[asyncio.Future[T] | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        self._alarm = loop.call_later(timeout, self._expire) if timeout is not None and self._tasks else None
+        for task in self._tasks:
+            task.add_done_callback(self._finished)
+
+    def __iter__(self) -> Iterator[Coroutine[Any, Any, T]]:
+        while self._left:
+            self._left -= 1
+            yield self._next_value()
+
+    async def __aiter__(self) -> AsyncIterator[asyncio.Future[T]]:
+        while self._left:
+            self._left -= 1
+            yield await self._next()
+
+    def _finished(self, task: asyncio.Future[T]) -> None:
+        self._done.put_nowait(task)
+        self._unfinished -= 1
+        if self._alarm is not None and not self._unfinished:
+            self._alarm.cancel()
+
+    def _expire(self) -> None:
+        for task in self._tasks:
+            task.remove_done_callback(self._finished)
+        for _ in self._tasks:
+            self._done.put_nowait(None)
+
+    async def _next(self) -> asyncio.Future[T]:
+        task = await self._done.get()
+        if task is None:
+            raise TimeoutError
+        return task
+
+    async def _next_value(self) -> T:
+        return (await self._next()).result()
+
+
+async def _later_wait_for(awaitable: Awaitable[T], timeout: float | None) -> T:
+    async with timeouts.timeout(timeout):
+        return await awaitable
+
+
+def _gather_hash(self: asyncio.Future[Any]) -> int:
+    loop = self.get_loop()
+    if not isinstance(loop, FlowLoop):
+        return object.__hash__(self)
+    number: int | None = getattr(self, "flow_number", None)
+    if number is None:
+        number = loop.next_number()
+        setattr(self, "flow_number", number)  # noqa: B010  the class is asyncio's, and has a __dict__
+    return number
+
+
+def _mend_gather() -> None:
+    future_class: Any = tasks._GatheringFuture  # type: ignore[attr-defined]  # private, and the only handle on it
+    future_class.__hash__ = _gather_hash
+
+
+def _mend_wait_for() -> None:
+    original = tasks.wait_for
+    plain: Any = FunctionType(
+        original.__code__, original.__globals__, original.__name__, original.__defaults__, original.__closure__
+    )
+    plain.__kwdefaults__ = original.__kwdefaults__
+
+    async def dispatch(fut: Any, timeout: Any) -> Any:
+        chosen = _later_wait_for if isinstance(events.get_running_loop(), FlowLoop) else plain
+        return await chosen(fut, timeout)
+
+    async def wait_for(fut: Any, timeout: Any) -> Any:
+        return await _ergon_wait_for(fut, timeout)  # type: ignore[name-defined]  # noqa: F821  a global of asyncio.tasks
+
+    vars(tasks)["_ergon_wait_for"] = dispatch
+    original.__code__ = wait_for.__code__
+
+
+def _mend_as_completed() -> None:
+    original: Any = tasks.as_completed
+
+    def dispatch(fs: Any, *, timeout: float | None = None) -> Any:
+        if isinstance(events._get_running_loop(), FlowLoop):
+            return as_completed(fs, timeout=timeout)
+        return original(fs, timeout=timeout)
+
+    for module in (asyncio, tasks):
+        vars(module)["as_completed"] = dispatch
+
+
+_mend_gather()
+_mend_as_completed()
+if sys.version_info < (3, 12):
+    _mend_wait_for()

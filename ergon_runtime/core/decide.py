@@ -1,0 +1,362 @@
+"""What a claimed flow's next commit holds. Pure: a machine and a Situation in, a Decision out.
+
+C3  Waits are committed when they are asked for or dropped, and a commit carries at most 100 entries or 1 MiB. The lease is
+    released when no step runs and nothing is left to do.
+E3  Entry times never run backwards, nor fall before the timer they fire.
+E7  A signal is only ever the first completion of its commit, so it always meets a pending wait.
+K4  The commit that ends a life cancels the children that the life leaves behind.
+L9  A flow that waits for nothing at all is stuck.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias, assert_never
+
+from ergon_runtime.core.entries import (
+    AttemptFailed,
+    CancelReceived,
+    ChildCancelled,
+    ChildCreated,
+    ChildEnded,
+    Continued,
+    Entry,
+    Outcome,
+    Retried,
+    SignalReceived,
+    StepEnded,
+    StepStopped,
+    TimerFired,
+)
+from ergon_runtime.core.faults import Fault, FaultKind
+from ergon_runtime.core.flows import CANCEL, Message, NewFlow, Send, Status, lane
+from ergon_runtime.core.machine import FlowMachine
+from ergon_runtime.core.notes import blocked_note, waiting_note
+from ergon_runtime.core.operations import ChildOp, SignalOp
+
+MAX_ENTRIES = 100
+MAX_BYTES = 1024 * 1024
+BACKOFF = (5_000, 900_000)
+"""The shortest and longest time, in milliseconds, before other code tries a blocked flow."""
+
+StepEntry: TypeAlias = StepEnded | StepStopped | AttemptFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the runner knows besides the machine. `results` are step entries not committed yet, in order of arrival;
+    `busy` tells that a step body runs or is about to; `waits` are the channels last committed."""
+
+    clock: int
+    mail: tuple[Message, ...] = ()
+    results: Sequence[StepEntry] = ()
+    busy: bool = False
+    draining: bool = False
+    waits: frozenset[str] | None = None
+    limit: int = MAX_ENTRIES
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A commit without its identity. `results` of the situation's step entries are in it; `rebase` moves the flow's base to
+    the last entry; `resident` says that the machine may be kept in memory after the release."""
+
+    entries: tuple[Entry, ...] = ()
+    status: Status = Status.RUNNING
+    due: int | None = None
+    waits: frozenset[str] = frozenset()
+    consumed: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
+    creates: tuple[NewFlow, ...] = ()
+    sends: tuple[Send, ...] = ()
+    release: bool = False
+    result: bytes | None = None
+    note: bytes | None = None
+    fingerprint: str | None = None
+    results: int = 0
+    rebase: bool = False
+    resident: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Load the journal's last entries into the flow code: call the machine's `begin`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Nothing to do before `until` (milliseconds; None: before something happens)."""
+
+    until: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The flow code has ended: call `finish` with how."""
+
+
+Decision: TypeAlias = Draft | Begin | Park | End
+
+
+@dataclass(frozen=True, slots=True)
+class RetryFlow:
+    """The life failed, and another follows after `delay` milliseconds."""
+
+    error: str
+    delay: int
+    keep: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueFlow:
+    """The life ended by continuing as new."""
+
+    args: str
+
+
+Ending: TypeAlias = Outcome | RetryFlow | ContinueFlow
+
+
+def decide(machine: FlowMachine, s: Situation) -> Decision:
+    """The next thing to do with a claimed flow. Raises Fault when its mail cannot be read."""
+    if not machine.begun and not machine.done:
+        return _before_life(machine, s)
+    chosen = _choose(machine, s)
+    if machine.done and len(chosen.entries) == len(machine.markers):
+        return End()
+    quiet = not s.busy and not s.results and not machine.done
+    if quiet and not chosen.completions and not chosen.aside and len(chosen.entries) == len(machine.markers):
+        return _suspend(machine, s, chosen)
+    if s.draining and not s.busy and not s.results and not machine.done:
+        return chosen.draft(machine, status=Status.PENDING, due=s.clock, release=True)
+    if chosen.entries or chosen.aside or chosen.waits != s.waits:
+        return chosen.draft(machine)
+    return Park(machine.due())
+
+
+def finish(machine: FlowMachine, s: Situation, ending: Ending) -> Draft:
+    """The commit that ends a life. Markers not committed yet are in it."""
+    chosen = _choose(machine, s)
+    at = _time(machine, s)
+    orphans = tuple(
+        _cancel(mark.child, f"end of {machine.id} life {machine.life}")
+        for mark in machine.marks.values()
+        if isinstance(mark, ChildCreated) and not mark.detached and mark.key not in machine.finished_children
+    )
+    draft = replace(chosen.draft(machine), waits=frozenset(), release=True)
+    sends = (*draft.sends, *orphans)
+    match ending:
+        case Outcome():
+            return replace(
+                draft, status=ending.status, result=ending.pack(), sends=sends, note=waiting_note(machine, [])
+            )
+        case RetryFlow():
+            epoch, due = machine.epoch + (not ending.keep), at + ending.delay
+            marker = Retried("", at, machine.life + 1, machine.attempt + 1, epoch, ending.keep, due, ending.error)
+            note = waiting_note(machine, [{"kind": "retry", "key": None, "due": due, "attempt": machine.attempt}])
+            entries = (*draft.entries, marker)
+            return replace(draft, status=Status.WAITING, due=due, sends=sends, entries=entries, note=note)
+        case ContinueFlow():
+            begin = Continued("", at, machine.life + 1, machine.epoch + 1, ending.args)
+            entries = (*draft.entries, begin)
+            return replace(draft, status=Status.PENDING, due=s.clock, sends=sends, entries=entries, rebase=True)
+        case _:
+            assert_never(ending)
+
+
+def block(machine: FlowMachine | None, clock: int, fault: Fault, fingerprint: str) -> Draft:
+    """Block the flow. Unless it crashes its workers, other code tries again: soon at first, then ever more rarely (P4)."""
+    note = blocked_note(machine, fault, clock)
+    if fault.kind is FaultKind.CRASH_LOOP:
+        return Draft(status=Status.BLOCKED, release=True, note=note)
+    idle = clock - (machine.last_time if machine else clock)
+    due = clock + min(max(idle, BACKOFF[0]), BACKOFF[1])
+    return Draft(status=Status.BLOCKED, due=due, release=True, note=note, fingerprint=fingerprint)
+
+
+def child_seed(seed: str, child: str) -> str:
+    """A child's seed: a pure function of its parent's seed and its own id."""
+    return hashlib.blake2b(f"{seed}/{child}".encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    entries: tuple[Entry, ...]
+    completions: int
+    consumed: tuple[str, ...]
+    aside: tuple[str, ...]
+    results: int
+    waits: frozenset[str]
+
+    def draft(
+        self,
+        machine: FlowMachine,
+        *,
+        status: Status = Status.RUNNING,
+        due: int | None = None,
+        release: bool = False,
+    ) -> Draft:
+        return Draft(
+            entries=self.entries,
+            status=status,
+            due=due,
+            release=release,
+            waits=self.waits,
+            consumed=self.consumed,
+            aside=self.aside,
+            creates=tuple(_creates(machine, self.entries)),
+            sends=tuple(_cancel(e.child, f"cancel {e.child}") for e in self.entries if isinstance(e, ChildCancelled)),
+            results=self.results,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A completion that could be in the commit."""
+
+    entry: Entry
+    message: str | None = None
+    served: SignalOp | ChildOp | None = None
+    result: bool = False
+
+
+def _before_life(machine: FlowMachine, s: Situation) -> Decision:
+    """Before a life begins a cancel ends the flow without running its code (P3); a retry's delay is waited out."""
+    history = machine.history
+    asleep = s.clock < machine.begins
+    cancel = next((m for m in s.mail if m.channel == CANCEL), None)
+    if cancel is not None and (history.empty or asleep):
+        return cancel_before(machine.last_time, s.clock, cancel)
+    if asleep:
+        return Draft(status=Status.WAITING, due=machine.begins, release=True)
+    return Begin()
+
+
+def cancel_before(last_time: int, clock: int, message: Message | None) -> Draft:
+    """End a flow whose life has not begun; also an operator's cancel of a blocked one, which has no message."""
+    name = message.id if message else f"operator {clock}"
+    entry = CancelReceived(f"cancel {name}", max(clock, last_time), name, before=True)
+    return Draft(
+        entries=(entry,),
+        status=Status.CANCELLED,
+        consumed=(message.id,) if message else (),
+        result=Outcome(Status.CANCELLED).pack(),
+        release=True,
+    )
+
+
+def _suspend(machine: FlowMachine, s: Situation, chosen: _Chosen) -> Draft:
+    due = machine.due()
+    if due is None and not chosen.waits and not machine.ops:
+        fault = Fault(FaultKind.STUCK, "the flow waits for something that can never come", where=machine.where())
+        raise fault
+    draft = chosen.draft(machine, status=Status.WAITING, due=due, release=True)
+    return replace(draft, note=waiting_note(machine), resident=True)
+
+
+def _choose(machine: FlowMachine, s: Situation) -> _Chosen:
+    """Markers first, then at most one signal, then the other completions, up to the commit's limits."""
+    at = _time(machine, s)
+    entries: list[Entry] = [replace(marker, at=at) for marker in machine.markers[: s.limit]]
+    consumed: list[str] = []
+    aside: list[str] = []
+    served: list[SignalOp | ChildOp] = []
+    results = 0
+    markers = len(entries)
+    if len(machine.markers) <= s.limit and not machine.done:
+        size = 0
+        for found in _completions(machine, s, at, aside):
+            size += _size(found.entry)
+            if len(entries) >= s.limit or (size > MAX_BYTES and len(entries) > markers):
+                break
+            entries.append(found.entry)
+            results += found.result
+            if found.message is not None:
+                consumed.append(found.message)
+            if found.served is not None:
+                served.append(found.served)
+    waits = machine.channels()
+    if served:
+        waits -= {op.channel for op in served if len(machine.listeners[op.channel]) == 1}
+    return _Chosen(tuple(entries), len(entries) - markers, tuple(consumed), tuple(aside), results, waits)
+
+
+def _completions(machine: FlowMachine, s: Situation, at: int, aside: list[str]) -> Iterator[_Found]:
+    """What could be delivered now, in the order of delivery. Messages that fit no wait are added to `aside`."""
+    first_signal = _signal(machine, s, at, aside)
+    if first_signal is not None:
+        yield first_signal
+    children: set[str] = set()
+    cancelled = False
+    for message in s.mail:
+        if message.channel == CANCEL and not cancelled:
+            cancelled = True
+            yield _Found(CancelReceived(f"cancel {message.id}", at, message.id), message.id)
+        for op in machine.listeners.get(message.channel, ())[:1]:
+            if isinstance(op, ChildOp) and op.key not in children:
+                children.add(op.key)
+                yield _Found(_child_end(op, message, at), message.id, op)
+    for result in s.results:
+        yield _Found(replace(result, at=at), result=True)
+    for timer in machine.timers_due(s.clock, s.limit):
+        entry = TimerFired(timer.key, max(at, timer.due), timer.digest, timer.name, timer.sleep, timer.asked, timer.due)
+        yield _Found(entry)
+
+
+def _signal(machine: FlowMachine, s: Situation, at: int, aside: list[str]) -> _Found | None:
+    """The first message that fits a wait for it; those before it that do not fit are set aside (S4)."""
+    for message in s.mail:
+        for op in machine.listeners.get(message.channel, ()):
+            if not isinstance(op, SignalOp):
+                continue
+            value = message.body.decode(errors="replace")
+            if op.accepts(value):
+                return _Found(SignalReceived(op.key, at, op.digest, op.name, message.id, value), message.id, op)
+            aside.append(message.id)
+            break
+    return None
+
+
+def _child_end(op: ChildOp, message: Message, at: int) -> ChildEnded:
+    try:
+        outcome = Outcome.unpack(message.body)
+    except ValueError as error:
+        raise Fault(
+            FaultKind.UNREADABLE, f"the result of child {op.child} cannot be read: {error}", key=op.key
+        ) from error
+    return ChildEnded(op.key, at, op.digest, message.id, op.child, outcome.status, outcome.value, outcome.error)
+
+
+def _creates(machine: FlowMachine, entries: Sequence[Entry]) -> Iterator[NewFlow]:
+    for entry in entries:
+        if isinstance(entry, ChildCreated):
+            yield NewFlow(
+                id=entry.child,
+                type=entry.type,
+                version=entry.version,
+                lane=lane(entry.type, entry.version),
+                args=entry.args.encode(),
+                seed=child_seed(machine.seed, entry.child),
+                parent=machine.id,
+            )
+
+
+def _cancel(flow: str, message_id: str) -> Send:
+    return Send(flow, Message(message_id, CANCEL, b"null"))
+
+
+def _time(machine: FlowMachine, s: Situation) -> int:
+    return max(s.clock, machine.last_time, machine.begins)
+
+
+def _size(entry: Entry) -> int:
+    """The bytes of an entry's payloads, roughly."""
+    match entry:
+        case StepEnded() | ChildEnded():
+            return len(entry.value or "") + len(entry.error or "")
+        case SignalReceived():
+            return len(entry.value)
+        case _:
+            return 0

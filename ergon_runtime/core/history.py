@@ -1,0 +1,149 @@
+"""What a journal says when a flow is loaded: its present life, and what earlier lives left for it.
+
+A life runs between two life markers. What lies before the last marker forms the memo pool: the latest success per key
+(rules M1 to M3); what comes after it is strict and is replayed in order. An epoch is the lives that share idempotency
+keys: a new one begins at `Continued`, and at a retry that keeps nothing (M5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias, assert_never
+
+from ergon_runtime.core.entries import (
+    AttemptFailed,
+    CancelReceived,
+    ChildCancelled,
+    ChildCreated,
+    ChildEnded,
+    Continued,
+    Delivered,
+    Entry,
+    LifeMarker,
+    Patched,
+    Recorded,
+    Retried,
+    SignalReceived,
+    Started,
+    StepBegun,
+    StepEnded,
+    StepStopped,
+    TimerFired,
+)
+from ergon_runtime.core.flows import Status
+
+Mark: TypeAlias = tuple[str, str]
+"""A marker's identity within a life: its kind and key."""
+
+
+class History:
+    """A loaded journal, sorted out. Build it with the entries from the flow's base on."""
+
+    def __init__(self, records: Iterable[Recorded], started: int) -> None:
+        self.life = self.attempt = self.epoch = 1
+        self.started = started
+        self.begins = started
+        """When this life may begin: after a retry, when its delay is over."""
+        self.origin = started
+        """Where flow time begins: the start of the epoch (M4)."""
+        self.args: str | None = None
+        """The arguments this epoch was continued with, if it was."""
+        self.pool: dict[str, Recorded] = {}
+        self.attached: dict[str, ChildCreated] = {}
+        """Detached children of earlier lives that have not failed."""
+        self.open_starts: set[tuple[str, str]] = set()
+        """(key, digest) of at-most-once steps begun in earlier lives and never ended (T5)."""
+        self.strict: list[Recorded] = []
+        self.marks: dict[Mark, StepBegun | ChildCreated | ChildCancelled | Patched] = {}
+        self.failures: dict[str, AttemptFailed] = {}
+        self.last_time = started
+        self.last_commit = 0
+        """The last commit of this life that holds more than `Started` (E8)."""
+        self.commits = 0
+        self.length = 0
+        self._life: list[Recorded] = []
+        for record in records:
+            self._take(record)
+        for record in self._life:
+            self._place(record)
+
+    @property
+    def empty(self) -> bool:
+        return self.length == 0
+
+    def _take(self, record: Recorded) -> None:
+        entry = record.entry
+        self.length += 1
+        self.last_time = max(self.last_time, entry.at)
+        self.commits = max(self.commits, record.commit)
+        if isinstance(entry, Retried | Continued):
+            self._begin_life(entry)
+        else:
+            self._life.append(record)
+
+    def _begin_life(self, marker: LifeMarker) -> None:
+        for record in self._life:
+            self._remember(record)
+        self._life = []
+        self.life = marker.life
+        match marker:
+            case Retried():
+                if not marker.keep:
+                    self._forget()
+                if marker.epoch != self.epoch:
+                    self.origin = marker.due
+                self.attempt, self.begins = marker.attempt, marker.due
+            case Continued():
+                self._forget()
+                self.attempt, self.begins, self.origin, self.args = 1, marker.at, marker.at, marker.args
+        self.epoch = marker.epoch
+
+    def _forget(self) -> None:
+        self.pool, self.attached, self.open_starts = {}, {}, set()
+
+    def _remember(self, record: Recorded) -> None:
+        """Put what an ended life leaves into the pool: successes, never failures nor timeouts (M3)."""
+        match record.entry:
+            case StepBegun() as begun:
+                self.open_starts.add((begun.key, begun.digest))
+            case StepEnded() as step:
+                if not step.unknown:
+                    self.open_starts.discard((step.key, step.digest))
+                if step.error is None:
+                    self.pool[step.key] = record
+            case ChildCreated() as child:
+                if child.detached:
+                    self.attached[child.key] = child
+            case ChildEnded() as child:
+                if child.status is Status.COMPLETED:
+                    self.pool[child.key] = record
+                else:
+                    self.attached.pop(child.key, None)
+            case SignalReceived() as signal:
+                self.pool[signal.key] = record
+            case TimerFired() as timer:
+                if timer.sleep:
+                    self.pool[timer.key] = record
+            case _:
+                pass
+
+    def _place(self, record: Recorded) -> None:
+        entry = record.entry
+        if not isinstance(entry, Started):
+            self.last_commit = max(self.last_commit, record.commit)
+        match entry:
+            case StepEnded() | StepStopped() | TimerFired() | SignalReceived() | ChildEnded() | CancelReceived():
+                self.strict.append(record)
+            case AttemptFailed():
+                self.failures[entry.key] = entry
+            case StepBegun() | ChildCreated() | ChildCancelled() | Patched():
+                self.marks[entry.kind, entry.key] = entry
+            case Started() | Retried() | Continued():
+                pass
+            case _:
+                assert_never(entry)
+
+
+def is_delivered(entry: Entry) -> bool:
+    """Whether an entry is a completion that runs the flow (E2)."""
+    return isinstance(entry, Delivered)
