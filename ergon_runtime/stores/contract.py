@@ -1,27 +1,27 @@
 """The store contract: what every store does, and the rules it keeps.
 
-A store applies commits and knows no flows: entries, arguments, results, bodies and notes are bytes to it. Every method is one
-transaction (or one script). Rules, by name:
+A store applies commits and knows no flows: entries, arguments, results, bodies and notes are bytes to it. Every method
+is one transaction (or one script). Rules, by name:
 
 R1  `create` is idempotent: an equal (type, args, parent) changes nothing, anything else raises Conflict. Creating a
     child that has already ended sends its result to the parent's mailbox again (which drops it if it had it).
-R2  Every claim draws a new random token; the flow is then `running` and due when its lease ends. A claim of a flow that was
-    `running` counts a recovery, and a death if that owner had it alone. A release resets both.
+R2  Every claim draws a new random token; the flow is then `running` and due when its lease ends. A claim of a flow that
+    was `running` counts a recovery, and a death if that owner had it alone. A release resets both.
 R3  A wrong token or head: LeaseLost, nothing written. But a commit whose id is the head has been applied already:
     it is answered as before, and `held` tells whether its token is still the flow's (checked in this order: C1).
 R4  Journals are dense and append-only: a commit's entries begin at its `start`, which is the journal's length.
-R5  Ended flows are never claimed or changed, except by an operator's claim; a child's result still reaches their mailbox,
-    any other message to them is refused.
+R5  Ended flows are never claimed or changed, except by an operator's claim; a child's result still reaches their
+    mailbox, any other message to them is refused.
 R6  `send` is idempotent by (target, channel, message id); an id outlives the message's consumption, until prune.
-R7  No lost wake-up (C5): a message on a channel that a waiting flow listens to makes it due at once; a release with such
-    mail present makes it due at once. Other mail never does. Mail never makes a blocked flow due.
+R7  No lost wake-up (C5): a message on a channel that a waiting flow listens to makes it due at once; a release with
+    such mail present makes it due at once. Other mail never does. Mail never makes a blocked flow due.
 R8  Payloads are opaque bytes.
 R9  A flow that waits holds no lease.
 R10 What was acknowledged is there after a crash, to the durability that `identity()` states.
-S1  A message to a flow goes to its mailbox. A message to a channel alone is reserved for the flow that has listened longest
-    on it and has no reservation there, or kept under the channel's name until one listens. A flow sees its own
-    mail before reserved mail; first in, first out. Consuming a message ends the wait: if the commit's `waits` still name
-    the channel, that is a new wait, queued anew.
+S1  A message to a flow goes to its mailbox. A message to a channel alone is reserved for the flow that has listened
+    longest on it and has no reservation there, or kept under the channel's name until one listens. A flow sees its own
+    mail before reserved mail; first in, first out. Consuming a message ends the wait: if the commit's `waits` still
+    name the channel, that is a new wait, queued anew.
 S2  A commit that drops a wait, or ends the flow, gives an unconsumed reserved message back to its old place, from where
     it goes to the next flow that listens, all in that transaction.
 P2  A claim returns head and length, no journal.
@@ -32,6 +32,7 @@ This file imports core only.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -114,7 +115,7 @@ class Store(Protocol):
         """Flows that match, newest created first."""
         ...
 
-    async def workers(self) -> list[WorkerRow]:
+    async def workers(self) -> builtins.list[WorkerRow]:
         """Workers that are live by the store's clock."""
         ...
 
@@ -122,9 +123,9 @@ class Store(Protocol):
         """The store's clock."""
         ...
 
-    async def wait(self, worker: str, timeout: float) -> frozenset[str]:
-        """Return when something may have changed, or after `timeout` seconds; names flows leased by `worker` that got mail
-        since this handle last said so. Only a hint: nothing may depend on it but speed."""
+    async def wait(self, worker: str, timeout: float) -> frozenset[str]:  # noqa: ASYNC109 - a hint, not a deadline
+        """Return when something may have changed, or after `timeout` seconds; names flows leased by `worker` that got
+        mail since this handle last said so. Only a hint: nothing may depend on it but speed."""
         ...
 
     async def prune(self, before: int) -> int:

@@ -1,0 +1,83 @@
+"""What every store decides alike: small pure functions over core values, so that stores cannot differ in them.
+
+Also the two sources a store is given, its clock and its tokens, so that tests and simulations can rule both.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+
+from ergon_runtime.core.flows import CANCEL, Commit, Message, NewFlow, Status
+
+Clock = Callable[[], int]
+"""Answers UTC milliseconds."""
+TokenSource = Callable[[], str]
+"""Answers a new, unforeseeable token at each call (rule R2)."""
+
+NAMED = "signal:"
+"""Channels that begin so may be sent to by name alone (rule S1)."""
+CHILD = "child:"
+"""Channels that begin so carry a child's result, which reaches an ended flow too (rule R5)."""
+
+
+def utc_now() -> int:
+    """This host's clock, in UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def new_token() -> str:
+    """128 random bits."""
+    return secrets.token_hex(16)
+
+
+def check(commit: Commit) -> None:
+    """Refuse a commit that contradicts itself: a flow is running exactly while its lease is kept. Raises ValueError."""
+    released = commit.release or commit.status.ended
+    if released == (commit.status is Status.RUNNING):
+        end = "released" if released else "kept"
+        raise ValueError(f"a commit to flow {commit.lease.flow!r} is {commit.status.value} with its lease {end}")
+
+
+def first_status(flow: NewFlow, now: int) -> Status:
+    """A new flow is pending, or waiting when its start is delayed."""
+    return Status.WAITING if flow.due is not None and flow.due > now else Status.PENDING
+
+
+def channels(commit: Commit) -> frozenset[str]:
+    """The waits that a commit leaves: none for a blocked or ended flow; `cancel` is implied, so never among them."""
+    idle = commit.status.ended or commit.status is Status.BLOCKED
+    return frozenset() if idle else commit.waits - {CANCEL}
+
+
+def due_after(commit: Commit, now: int, has_mail: bool) -> int | None:
+    """When a flow is due after a commit (rule R7): at its lease's end, or when asked for, or at once for mail."""
+    if commit.status.ended:
+        return None
+    if not commit.release:
+        return now + commit.lease_length
+    due = now if commit.due is None and commit.status is Status.PENDING else commit.due
+    if has_mail and commit.status is not Status.BLOCKED:
+        return earliest(due, now)
+    return due
+
+
+def earliest(due: int | None, now: int) -> int:
+    """The due time of a flow that has just been woken."""
+    return now if due is None else min(due, now)
+
+
+def expired(due: int, length: int, now: int) -> bool:
+    """Whether a lease of `length` that ends at `due` is over; one too far ahead comes from a wrong clock (P6)."""
+    return due <= now or due > now + 2 * length
+
+
+def accepts(channel: str, ended: bool) -> bool:
+    """Whether a flow's mailbox takes a message on this channel (rule R5)."""
+    return not ended or channel.startswith(CHILD)
+
+
+def result_message(flow_id: str, result: bytes | None) -> Message:
+    """What an ended child sends its parent."""
+    return Message(id=f"result {flow_id}", channel=CHILD + flow_id, body=result or b"")
