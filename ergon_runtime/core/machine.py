@@ -211,6 +211,16 @@ class FlowMachine:
             heapq.heappush(self._timers, row)
         return due
 
+    def take_retries(self, clock: int) -> list[StepOp]:
+        """Steps whose next try is due by now."""
+        ready: list[StepOp] = []
+        while self._retries and self._retries[0][0] <= clock:
+            due, key = heapq.heappop(self._retries)
+            op = self.ops.get(key)
+            if isinstance(op, StepOp) and self._retry_pending(due, key):
+                ready.append(op)
+        return ready
+
     def outcome_unknown(self, op: StepOp) -> bool:
         """An at-most-once step that was begun, here or in an earlier life, and whose end is not recorded (T5)."""
         if not op.at_most_once or op.key in self.begun_now:

@@ -23,7 +23,6 @@ class StepOp:
         "key",
         "name",
         "over",
-        "started",
         "stopping",
         "turn",
     )
@@ -42,7 +41,7 @@ class StepOp:
     ) -> None:
         self.key, self.name, self.digest, self.args = key, name, digest, args
         self.call, self.at_most_once, self.turn, self.future = call, at_most_once, turn, future
-        self.over = self.stopping = self.started = False
+        self.over = self.stopping = False
         self.ended: asyncio.Future[None] | None = None
 
 

@@ -1,0 +1,124 @@
+"""Leases a worker holds, and the keeper that renews them from a thread and a connection of its own.
+
+C6  Self-fence: from two thirds of a lease after the last successful claim, commit or extend was *sent*, no step starts and
+    nothing is sent. The clock for that goes on while the machine sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ergon_runtime.core.flows import Beat, Lease, Message
+from ergon_runtime.errors import StoreError
+from ergon_runtime.stores.contract import Store
+
+log = logging.getLogger(__name__)
+
+_BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boot_seconds() -> float:
+    """Seconds since some fixed moment, counting time that the machine slept."""
+    return time.clock_gettime(_BOOT_CLOCK)
+
+
+class HeldLease:
+    """A lease and when it was last known to be good. `length` is in milliseconds; times are of the boot clock, seconds."""
+
+    __slots__ = ("lease", "length", "lost", "sent")
+
+    def __init__(self, lease: Lease, length: int, sent: float) -> None:
+        self.lease, self.length, self.sent = lease, length, sent
+        self.lost = False
+
+    def renewed(self, sent: float) -> None:
+        """A claim, commit or extend that was sent at `sent` has succeeded."""
+        self.sent = max(self.sent, sent)
+
+    def safe(self, now: float) -> bool:
+        """Whether steps may start and things may be sent."""
+        return not self.lost and now - self.sent < self.length / 1500
+
+    def left(self, now: float) -> float:
+        """Seconds until it is no longer safe."""
+        return self.sent + self.length / 1500 - now
+
+
+class Keeper:
+    """Renews a worker's leases every third of their length.
+
+    `held` lists the leases; `beat` is the worker's sign of life; `deliver` gets a flow's mail, or None when its lease is
+    lost. All three are called from the keeper's thread.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        length: int,
+        held: Callable[[], Sequence[HeldLease]],
+        beat: Callable[[], Beat],
+        deliver: Callable[[HeldLease, tuple[Message, ...] | None], None],
+        boot: Callable[[], float] = boot_seconds,
+    ) -> None:
+        self._store, self._length, self._held, self._beat, self._deliver = store, length, held, beat, deliver
+        self._boot = boot
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+
+    def start(self) -> None:
+        """Run in a thread of its own."""
+        self._thread = threading.Thread(target=lambda: asyncio.run(self.keep()), name="ergon-keeper", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Sign off and wait for the thread's end."""
+        if self._thread is None:
+            return
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+
+    async def keep(self) -> None:
+        """Renew until stopped, then sign off."""
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        await self._store.open()
+        try:
+            while not self._stop.is_set():
+                await self.renew(self._beat())
+                try:
+                    await asyncio.wait_for(self._stop.wait(), self._length / 3000)
+                except TimeoutError:
+                    continue
+            await self._sign_off()
+        finally:
+            await self._store.close()
+
+    async def renew(self, beat: Beat) -> None:
+        """Renew all leases once."""
+        held, sent = list(self._held()), self._boot()
+        try:
+            mail = await self._store.extend([each.lease for each in held], self._length, beat)
+        except StoreError as error:
+            log.warning("leases could not be renewed, will try again: %s", error)
+            return
+        for each in held:
+            found = mail.get(each.lease.flow)
+            if found is None:
+                each.lost = True
+            else:
+                each.renewed(sent)
+            self._deliver(each, found)
+
+    async def _sign_off(self) -> None:
+        beat = self._beat()
+        gone = Beat(beat.worker, beat.lanes, 0, beat.host, beat.pid, beat.concurrency)
+        try:
+            await self._store.extend([], self._length, gone)
+        except StoreError as error:
+            log.warning("worker %s could not sign off: %s", beat.worker, error)

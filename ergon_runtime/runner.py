@@ -1,0 +1,412 @@
+"""One claimed flow: the runner loads it, runs its step bodies, and commits what the core decides.
+
+C1  A commit whose outcome is unknown is sent again under the same id.
+C2  A machine kept in memory is used after a new claim only if its head is the store's.
+C6  Past two thirds of the lease nothing is sent and no step starts; the flow is then forgotten here (LeaseLost).
+L6  Whatever happens, a machine that is not kept is evicted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextvars import Context
+from dataclasses import dataclass, field
+from random import random
+from typing import Any, assert_never
+
+from ergon_runtime.codec import encode_error
+from ergon_runtime.core.decide import (
+    Begin,
+    ContinueFlow,
+    Draft,
+    End,
+    Ending,
+    Park,
+    RetryFlow,
+    Situation,
+    block,
+    decide,
+    finish,
+)
+from ergon_runtime.core.entries import Outcome, Recorded, Started, pack, unpack
+from ergon_runtime.core.faults import Fault, FaultKind
+from ergon_runtime.core.flows import CRASH_LOOP, Claim, Commit, CommitReply, Status
+from ergon_runtime.core.history import History
+from ergon_runtime.core.machine import ENGINE, ContinueAsNew, FlowMachine
+from ergon_runtime.definitions import FlowDefinition
+from ergon_runtime.errors import CodecError, Conflict, LeaseLost, StoreUnavailable
+from ergon_runtime.lease import HeldLease, boot_seconds
+from ergon_runtime.steps import StepBodies
+from ergon_runtime.stores.contract import Store
+
+log = logging.getLogger(__name__)
+
+PAGE = 1000
+"""Journal entries read at a time."""
+SLOW_TURN = 1.0
+"""Seconds of flow code without an await after which a warning names the flow (L5)."""
+
+
+def wall_milliseconds() -> int:
+    """This machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What all runners of one worker share. Clocks, randomness and ids are fields so that a simulation can own them."""
+
+    store: Store
+    worker: str
+    find: Callable[[str, str | None], FlowDefinition]
+    fingerprint: str
+    lease: int
+    pool: Executor | None = None
+    grace: float = 5.0
+    clock: Callable[[], int] = wall_milliseconds
+    boot: Callable[[], float] = boot_seconds
+    spread: Callable[[], float] = random
+    new_id: Callable[[], str] = field(default=lambda: secrets.token_hex(8))
+
+
+@dataclass(slots=True)
+class Resident:
+    """A machine kept in memory while its flow waits, and what the store knew of it."""
+
+    machine: FlowMachine
+    head: str | None
+    length: int
+    commits: int
+    waits: frozenset[str]
+
+
+class Runner:
+    """Runs one claimed flow until it is released, ends, or its lease is lost. Use `run` once."""
+
+    def __init__(self, engine: Engine, claim: Claim, held: HeldLease, resident: Resident | None = None) -> None:
+        self.claim, self.held = claim, held
+        self.children: list[str] = []
+        """Ids of the children created here."""
+        self._engine, self._resident = engine, resident
+        self._machine: FlowMachine | None = None
+        self._bodies: StepBodies | None = None
+        self._head, self._length, self._commits = claim.head, claim.length, 0
+        self._waits: frozenset[str] | None = None
+        self._mail = claim.mail
+        self._floor = claim.now
+        self._stale_mail = self._draining = False
+        self._wake = asyncio.Event()
+
+    # --- what the worker tells it
+    def notice(self) -> None:
+        """The flow has new mail."""
+        self._stale_mail = True
+        self._wake.set()
+
+    def renewed(self) -> None:
+        """The lease was renewed, or found lost."""
+        if self.held.lost:
+            self._wake.set()
+
+    def drain(self) -> None:
+        """Let running steps end, then hand the flow back."""
+        self._draining = True
+        self._wake.set()
+
+    async def run(self) -> Resident | None:
+        """Run the flow; the machine, if it may be kept in memory. Raises StoreError when the store fails for good."""
+        kept: Resident | None = None
+        try:
+            kept = await self._run()
+        except LeaseLost:
+            log.info("lease lost on flow %s", self.claim.lease.flow, extra={"flow_id": self.claim.lease.flow})
+        finally:
+            if self._bodies is not None:
+                self._bodies.close()
+            if kept is None:
+                self._evict()
+        return kept
+
+    # --- the loop
+    async def _run(self) -> Resident | None:
+        claim = self.claim
+        if claim.deaths >= CRASH_LOOP:
+            fault = Fault(FaultKind.CRASH_LOOP, f"the flow took down its worker {claim.deaths} times while it ran alone")
+            await self._block(fault)
+            return None
+        try:
+            machine = self._machine = await self._load()
+            bodies = self._bodies = self._step_bodies(machine)
+            return await self._drive(machine, bodies)
+        except Fault as fault:
+            await self._block(fault)
+            return None
+
+    async def _drive(self, machine: FlowMachine, bodies: StepBodies) -> Resident | None:
+        while True:
+            self._fence()
+            self._wake.clear()
+            if machine.begun:
+                bodies.look()
+            situation = self._situation(bodies)
+            match decide(machine, situation):
+                case Draft() as draft:
+                    records = await self._write(draft)
+                    if draft.release:
+                        return self._keep(machine, records, draft)
+                    await self._in_callback(machine, lambda: machine.feed(records))
+                case Begin():
+                    started = Started("", 0, self.claim.seed, self.claim.version, ENGINE, _python())
+                    await self._in_callback(machine, lambda: machine.begin(started))
+                case End():
+                    ending = self._ending(machine)
+                    await self._write(finish(machine, situation, ending))
+                    self._log_end(ending)
+                    return None
+                case Park() as park:
+                    await self._park(park)
+                case other:
+                    assert_never(other)
+
+    def _situation(self, bodies: StepBodies) -> Situation:
+        return Situation(
+            clock=self._clock(),
+            mail=self._mail,
+            results=tuple(bodies.results),
+            busy=bodies.busy,
+            draining=self._draining,
+            waits=self._waits,
+        )
+
+    def _keep(self, machine: FlowMachine, records: list[Recorded], draft: Draft) -> Resident | None:
+        if not draft.resident:
+            return None
+        machine.feed(records)  # markers only: no flow code runs
+        return Resident(machine, self._head, self._length, self._commits, draft.waits)
+
+    async def _park(self, park: Park) -> None:
+        if self._stale_mail:
+            await self._fetch_mail()
+            return
+        left = self.held.left(self._engine.boot())
+        if park.until is not None:
+            left = min(left, (park.until - self._clock()) / 1000)
+        try:
+            await asyncio.wait_for(self._wake.wait(), max(left, 0.001))
+        except TimeoutError:
+            return
+
+    async def _fetch_mail(self) -> None:
+        self._stale_mail = False
+        sent = self._engine.boot()
+        try:
+            mail = await self._engine.store.extend([self.held.lease], self._engine.lease)
+        except StoreUnavailable:
+            self._stale_mail = True
+            await asyncio.sleep(0.1)
+            return
+        found = mail.get(self.held.lease.flow)
+        if found is None:
+            raise LeaseLost(self.held.lease.flow)
+        self.held.renewed(sent)
+        self._mail = found
+
+    # --- loading
+    async def _load(self) -> FlowMachine:
+        claim, resident = self.claim, self._resident
+        if resident is not None and resident.head == claim.head:
+            self._length, self._commits, self._waits = resident.length, resident.commits, resident.waits
+            self._resident = None
+            return resident.machine
+        history = History(await self._journal(), claim.started)
+        self._commits = history.commits
+        if history.empty:
+            self._waits = frozenset()
+        definition = self._engine.find(claim.type, claim.version)
+        return FlowMachine(
+            claim.lease.flow,
+            definition.start,
+            history,
+            seed=claim.seed,
+            args=claim.args.decode(),
+            report=self._report,
+        )
+
+    async def _journal(self) -> list[Recorded]:
+        records: list[Recorded] = []
+        position = self.claim.base
+        while position < self.claim.length:
+            rows = await self._retry(lambda at=position: self._engine.store.journal(self.claim.lease.flow, at, PAGE))
+            if not rows:
+                raise Fault(FaultKind.UNREADABLE, f"the journal ends at entry {position} of {self.claim.length}")
+            try:
+                records += [unpack(row, position + n) for n, row in enumerate(rows)]
+            except ValueError as error:
+                raise Fault(FaultKind.UNREADABLE, str(error)) from error
+            position += len(rows)
+        return records
+
+    def _step_bodies(self, machine: FlowMachine) -> StepBodies:
+        engine = self._engine
+        return StepBodies(
+            machine,
+            worker=engine.worker,
+            token=self.held.lease.token,
+            pool=engine.pool,
+            grace=engine.grace,
+            clock=self._clock,
+            spread=engine.spread,
+            wake=self._wake.set,
+        )
+
+    # --- writing
+    async def _write(self, draft: Draft) -> list[Recorded]:
+        """Commit a draft. Raises Fault for a child's id that is taken, LeaseLost."""
+        number = self._commits + 1
+        records = [Recorded(self._length + n, number, entry) for n, entry in enumerate(draft.entries)]
+        commit = self._commit(draft, tuple(pack(r.entry, number) for r in records))
+        try:
+            reply = await self._retry(lambda: self._engine.store.commit(commit))
+        except Conflict as error:
+            raise Fault(FaultKind.CONFLICT, f"child {error.flow_id} exists already, as another flow") from error
+        self._applied(draft, commit, reply)
+        return records
+
+    def _commit(self, draft: Draft, rows: tuple[bytes, ...]) -> Commit:
+        return Commit(
+            id=self._engine.new_id(),
+            lease=self.held.lease,
+            predecessor=self._head,
+            start=self._length,
+            lease_length=self._engine.lease,
+            status=draft.status,
+            entries=rows,
+            due=draft.due,
+            waits=draft.waits,
+            consumed=draft.consumed,
+            aside=draft.aside,
+            creates=draft.creates,
+            sends=draft.sends,
+            release=draft.release,
+            result=draft.result,
+            base=self._length + len(rows) - 1 if draft.rebase else None,
+            note=draft.note,
+            fingerprint=draft.fingerprint,
+        )
+
+    def _applied(self, draft: Draft, commit: Commit, reply: CommitReply) -> None:
+        self._head, self._length, self._waits = commit.id, self._length + len(commit.entries), draft.waits
+        self._commits += bool(commit.entries)
+        self._floor = max(self._floor, reply.now)
+        self._mail = reply.mail
+        self.children += [child.id for child in draft.creates]
+        if self._bodies is not None:
+            del self._bodies.results[: draft.results]
+        if not reply.held and not draft.release:
+            raise LeaseLost(self.held.lease.flow)
+
+    async def _retry(self, send: Callable[[], Any]) -> Any:
+        """Send until it is answered or the lease may be over; sends are idempotent (C1)."""
+        delay = 0.02
+        while True:
+            self._fence()
+            sent = self._engine.boot()
+            try:
+                reply = await send()
+            except StoreUnavailable as error:
+                log.info("store unavailable, trying again: %s", error)
+                await asyncio.sleep(delay)
+                delay = min(1.0, delay * 2)
+                continue
+            if isinstance(reply, CommitReply) and reply.held:
+                self.held.renewed(sent)
+            return reply
+
+    async def _block(self, fault: Fault) -> None:
+        """Give the flow back as blocked, with the reason. Nothing that is not committed yet is kept."""
+        flow = self.claim.lease.flow
+        draft = block(self._machine, self._clock(), fault, self._engine.fingerprint)
+        await self._write(draft)
+        log.warning("flow %s is blocked (%s): %s", flow, fault.kind, fault.message, extra={"flow_id": flow})
+
+    def _ending(self, machine: FlowMachine) -> Ending:
+        task = machine.main
+        assert task is not None
+        if task.cancelled():
+            return Outcome(Status.CANCELLED)
+        error = task.exception()
+        definition = self._engine.find(self.claim.type, self.claim.version)
+        if isinstance(error, ContinueAsNew):
+            return ContinueFlow(error.new_args)
+        if error is None:
+            try:
+                return Outcome(Status.COMPLETED, value=definition.encode_result(task.result()))
+            except CodecError as unfit:
+                error = unfit
+        text = encode_error(error)
+        if definition.retry.allows(error, machine.attempt) and not machine.was_cancelled:
+            delay = definition.retry.delay(machine.attempt, self._engine.spread())
+            return RetryFlow(text, delay, definition.keep)
+        return Outcome(Status.FAILED, error=text)
+
+    # --- small things
+    def _clock(self) -> int:
+        """The time, never below what the store has said (P6)."""
+        return max(self._engine.clock(), self._floor)
+
+    def _fence(self) -> None:
+        if not self.held.safe(self._engine.boot()):
+            raise LeaseLost(self.held.lease.flow)
+
+    async def _in_callback(self, machine: FlowMachine, work: Callable[[], None]) -> None:
+        """Run flow code from a plain callback in a fresh context, outside any task of the worker's loop (L4)."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        began = time.perf_counter()
+
+        def call() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001  handed on to the awaiting runner
+                if not done.done():
+                    done.set_exception(error)
+            else:
+                if not done.done():
+                    done.set_result(None)
+
+        loop.call_soon(call, context=Context())
+        await done
+        if (took := time.perf_counter() - began) > SLOW_TURN:
+            log.warning("flow %s ran %.1f s without awaiting, at %s", machine.id, took, machine.where())
+
+    def _evict(self) -> None:
+        machines = {m for m in (self._machine, self._resident.machine if self._resident else None) if m is not None}
+        for machine in machines:
+            asyncio.get_running_loop().call_soon(machine.evict, context=Context())
+
+    def _report(self, context: dict[str, Any]) -> None:
+        flow = self.claim.lease.flow
+        log.warning("in flow %s: %s", flow, context.get("message"), exc_info=context.get("exception"))
+
+    def _log_end(self, ending: Ending) -> None:
+        flow = self.claim.lease.flow
+        match ending:
+            case Outcome():
+                level = logging.WARNING if ending.status is Status.FAILED else logging.INFO
+                log.log(level, "flow %s %s", flow, ending.status, extra={"flow_id": flow})
+            case RetryFlow():
+                log.info("flow %s failed, next try in %d ms", flow, ending.delay, extra={"flow_id": flow})
+            case ContinueFlow():
+                log.info("flow %s continues as new", flow, extra={"flow_id": flow})
+
+
+def _python() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+

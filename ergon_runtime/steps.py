@@ -1,0 +1,210 @@
+"""The bodies of one flow's steps: started, timed, stopped, and their ends turned into journal entries.
+
+T2  A failed try and its next due time become an entry; the next try is started when that is due, by whoever owns the flow.
+T3  A body asked to stop is cancelled; when it has ended, or after a grace time, the step is over. A sync body cannot be
+    cancelled, so only the grace time counts.
+T4  A result that cannot be stored fails the step at once, and is not tried again: its effect has happened.
+T5  An at-most-once body starts only after its start is in the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+from ergon_runtime.codec import encode_error
+from ergon_runtime.core.decide import StepEntry
+from ergon_runtime.core.entries import AttemptFailed, StepBegun, StepEnded, StepStopped
+from ergon_runtime.core.machine import FlowMachine
+from ergon_runtime.core.operations import StepOp
+from ergon_runtime.definitions import StepCall
+from ergon_runtime.errors import OutcomeUnknown
+from ergon_runtime.primitives import StepInfo, current_step
+
+
+class Body:
+    """One running try of a step."""
+
+    __slots__ = ("alarm", "attempt", "call", "late", "op", "started", "stop_asked", "task")
+
+    def __init__(self, op: StepOp, call: StepCall, attempt: int, started: int) -> None:
+        self.op, self.call, self.attempt, self.started = op, call, attempt, started
+        self.task: asyncio.Task[Any] | None = None
+        self.stop_asked = self.late = False
+        self.alarm: asyncio.TimerHandle | None = None
+
+
+class StepBodies:
+    """Runs the steps that a machine asks for. `results` holds entries to commit; `wake` is called when one arrives."""
+
+    def __init__(
+        self,
+        machine: FlowMachine,
+        *,
+        worker: str,
+        token: str,
+        pool: Executor | None,
+        grace: float,
+        clock: Callable[[], int],
+        spread: Callable[[], float],
+        wake: Callable[[], None],
+    ) -> None:
+        self.results: list[StepEntry] = []
+        self._machine, self._worker, self._token, self._pool, self._grace = machine, worker, token, pool, grace
+        self._clock, self._spread, self._wake = clock, spread, wake
+        self._bodies: dict[str, Body] = {}
+        self._to_begin: list[StepOp] = []
+        self._live = 0
+        self._closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a body runs that the flow still waits for, or one is about to."""
+        return bool(self._to_begin) or self._live > 0
+
+    def look(self) -> None:
+        """Start and stop what the machine now wants started and stopped."""
+        machine = self._machine
+        to_begin, self._to_begin = self._to_begin, []
+        for op in to_begin:
+            if any(isinstance(marker, StepBegun) and marker.key == op.key for marker in machine.markers):
+                self._to_begin.append(op)  # its start is not committed yet
+            elif machine.ops.get(op.key) is op and not op.stopping:
+                self._start(op)
+        for op in machine.take_asked():
+            self._consider(op)
+        for op in machine.take_retries(self._clock()):
+            self._consider(op)
+        for op in machine.take_stops():
+            self._stop(op)
+
+    def close(self) -> None:
+        """Cancel every body and forget the results: the flow is no longer ours, or has ended."""
+        self._closed = True
+        for body in self._bodies.values():
+            if body.alarm is not None:
+                body.alarm.cancel()
+            if body.task is not None:
+                body.task.cancel()
+        self._bodies.clear()
+
+    def _consider(self, op: StepOp) -> None:
+        machine = self._machine
+        failure = machine.failures.get(op.key)
+        if op.key in self._bodies or op.stopping:  # a stop is asked for apart
+            return
+        if machine.outcome_unknown(op):
+            self._add(self._unknown(op))
+        elif failure is not None and failure.due > self._clock():
+            return
+        elif op.at_most_once and ("begun", op.key) not in machine.marks:
+            machine.begin_step(op)
+            self._to_begin.append(op)
+        else:
+            self._start(op)
+
+    def _start(self, op: StepOp) -> None:
+        call = op.call
+        assert isinstance(call, StepCall)
+        failure = self._machine.failures.get(op.key)
+        attempt = failure.attempt + 1 if failure else 1
+        body = self._bodies[op.key] = Body(op, call, attempt, self._clock())
+        self._live += 1
+        context = contextvars.copy_context()
+        context.run(current_step.set, self._info(op, attempt))
+        body.task = asyncio.get_running_loop().create_task(self._run(body, context), context=context)
+
+    def _info(self, op: StepOp, attempt: int) -> StepInfo:
+        machine = self._machine
+        once = f"{machine.id}:{machine.epoch}:{op.key}"
+        return StepInfo(machine.id, op.key, attempt, once, self._token)
+
+    async def _run(self, body: Body, context: contextvars.Context) -> None:
+        definition = body.call.definition
+        try:
+            async with asyncio.timeout(definition.timeout):
+                work = body.call.bound()
+                if definition.is_async:
+                    value = await work()
+                else:
+                    loop = asyncio.get_running_loop()
+                    value = await loop.run_in_executor(self._pool, context.copy().run, work)
+            text = definition.encode_result(value)
+        except asyncio.CancelledError as error:
+            entry = self._stopped(body) if body.stop_asked else self._failed(body, error)
+        except (Exception, SystemExit) as error:  # the step boundary: whatever the body raises is the step's error
+            entry = self._failed(body, error)
+        else:
+            entry = self._ended(body, value=text)
+        self._over(body, entry)
+
+    def _over(self, body: Body, entry: StepEntry) -> None:
+        if self._closed or self._bodies.get(body.op.key) is not body:
+            return
+        if body.alarm is not None:
+            body.alarm.cancel()
+        del self._bodies[body.op.key]
+        self._live -= not body.late
+        if not (body.late and isinstance(entry, StepStopped)):
+            self._add(entry)
+
+    def _stop(self, op: StepOp) -> None:
+        body = self._bodies.get(op.key)
+        if body is None:
+            if not any(entry.key == op.key for entry in self.results):
+                self._add(StepStopped(op.key, 0, op.digest, op.name, op.args, self._tries(op), None, self._worker))
+            return
+        if body.stop_asked:
+            return
+        body.stop_asked = True
+        body.alarm = asyncio.get_running_loop().call_later(self._grace, self._give_up, body)
+        if body.call.definition.is_async and body.task is not None:
+            body.task.cancel()
+
+    def _give_up(self, body: Body) -> None:
+        """The grace time is over: the step counts as stopped, whatever its body still does."""
+        if not self._closed and self._bodies.get(body.op.key) is body:
+            body.late = True
+            self._live -= 1
+            self._add(self._stopped(body))
+
+    def _tries(self, op: StepOp) -> int:
+        failure = self._machine.failures.get(op.key)
+        return failure.attempt if failure else 0
+
+    def _failed(self, body: Body, error: BaseException) -> StepEntry:
+        op, policy = body.op, body.call.definition.retry
+        text = encode_error(error)
+        if op.stopping or body.late or not policy.allows(error, body.attempt):
+            return self._ended(body, error=text)
+        now = self._clock()
+        due = now + policy.delay(body.attempt, self._spread())
+        return AttemptFailed(
+            op.key, 0, op.digest, op.name, op.args, body.attempt, due, text, body.started, now, self._worker
+        )
+
+    def _ended(self, body: Body, *, value: str | None = None, error: str | None = None) -> StepEnded:
+        op, now = body.op, self._clock()
+        return StepEnded(
+            op.key, 0, op.digest, op.name, op.args, value, error, body.attempt, body.started, now, self._worker
+        )
+
+    def _stopped(self, body: Body) -> StepStopped:
+        op = body.op
+        return StepStopped(op.key, 0, op.digest, op.name, op.args, body.attempt, body.started, self._worker)
+
+    def _unknown(self, op: StepOp) -> StepEnded:
+        error = OutcomeUnknown(f"step {op.key} was begun and its worker was lost: whether it took effect is unknown")
+        text, now = encode_error(error), self._clock()
+        return StepEnded(
+            op.key, 0, op.digest, op.name, op.args, None, text, self._tries(op), None, now, self._worker, unknown=True
+        )
+
+    def _add(self, entry: StepEntry) -> None:
+        self.results.append(entry)
+        self._wake()
+
+
