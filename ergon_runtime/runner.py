@@ -137,7 +137,9 @@ class Runner:
     async def _run(self) -> Resident | None:
         claim = self.claim
         if claim.deaths >= CRASH_LOOP:
-            fault = Fault(FaultKind.CRASH_LOOP, f"the flow took down its worker {claim.deaths} times while it ran alone")
+            fault = Fault(
+                FaultKind.CRASH_LOOP, f"the flow took down its worker {claim.deaths} times while it ran alone"
+            )
             await self._block(fault)
             return None
         try:
@@ -408,5 +410,3 @@ class Runner:
 
 def _python() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
-
-

@@ -206,5 +206,3 @@ class StepBodies:
     def _add(self, entry: StepEntry) -> None:
         self.results.append(entry)
         self._wake()
-
-

@@ -1,0 +1,296 @@
+"""What other programs do with flows: schedule them, signal them, cancel them, wait for their results.
+
+P3  A cancel is mail, except for a flow that never started or is blocked: that one is claimed and ended without its code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, TypeVar, cast, overload
+
+from ergon_runtime.codec import UNHINTED, decode_error, describe_error, for_hint
+from ergon_runtime.core.decide import cancel_before
+from ergon_runtime.core.entries import Outcome, pack
+from ergon_runtime.core.flows import (
+    CANCEL,
+    Claim,
+    ClaimRequest,
+    Commit,
+    FlowQuery,
+    FlowRow,
+    Message,
+    NewFlow,
+    Send,
+    Status,
+)
+from ergon_runtime.core.retry import seconds
+from ergon_runtime.definitions import FlowDefinition, FlowValue, HasRun, flow_value, registry
+from ergon_runtime.errors import CodecError, DefinitionError, FlowCancelled, FlowFailed, FlowNotFound, LeaseLost
+from ergon_runtime.stores.contract import Store
+from ergon_runtime.worker import RunningWorker, Worker
+
+T = TypeVar("T")
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=-]{0,199}")
+"""What a flow id given by a person looks like; children's ids have `/` and `~` besides."""
+OPERATOR_LEASE = 10_000
+"""Milliseconds for which an operator holds a flow."""
+
+
+class FlowHandle(Generic[T]):
+    """A flow by its id, for those who wait for it."""
+
+    def __init__(self, store: Store, flow_id: str, definition: FlowDefinition | None = None) -> None:
+        self.id = flow_id
+        self._store, self._definition = store, definition
+
+    def __repr__(self) -> str:
+        return f"FlowHandle({self.id!r})"
+
+    async def status(self) -> Status:
+        """Where the flow stands. Raises FlowNotFound."""
+        return (await self._row()).status
+
+    async def result(self, timeout: float | timedelta | None = None) -> T:
+        """Wait for the flow's end and give its result.
+
+        Raises the flow's own error; FlowFailed if that error's class is not loaded here; FlowCancelled; FlowNotFound;
+        TimeoutError after `timeout` (seconds or timedelta).
+        """
+        end = None if timeout is None else time.monotonic() + seconds(timeout)
+        while not (row := await self._row()).status.ended:
+            left = 1.0 if end is None else min(1.0, end - time.monotonic())
+            if left <= 0:
+                raise TimeoutError(f"flow {self.id} is still {row.status} after {timeout} s")
+            await self._store.wait("", left)
+        return cast(T, self._open(row))
+
+    async def signal(self, name: str, payload: object = None, *, id: str | None = None) -> bool:  # noqa: A002  contract
+        """Send a signal to this flow's mailbox; False if the flow has ended. Equal ids of a name count once."""
+        return await send_signal(self._store, name, payload, flow=self.id, message_id=id)
+
+    async def cancel(self) -> bool:
+        """Ask the flow to end; False if it has ended already. Its `finally` blocks may still run steps."""
+        return await cancel(self._store, self.id)
+
+    async def _row(self) -> FlowRow:
+        row = await self._store.get(self.id)
+        if row is None:
+            raise FlowNotFound(self.id)
+        return row
+
+    def _open(self, row: FlowRow) -> Any:
+        outcome = Outcome.unpack(row.result or b"")
+        if outcome.status is Status.CANCELLED:
+            raise FlowCancelled(f"flow {self.id} was cancelled", flow_id=self.id)
+        if outcome.error is not None:
+            raise _error(self.id, outcome.error)
+        where = f"result of flow {self.id}"
+        if outcome.value is None:
+            raise CodecError(f"{where}: the store has neither a value nor an error")
+        if self._definition is not None:
+            return self._definition.decode_result(outcome.value)
+        return for_hint(UNHINTED).decode(outcome.value, where)
+
+
+class Scheduler:
+    """Schedules flows into a store, and finds those that are there."""
+
+    def __init__(self, store: Store, *, version: str | None = None) -> None:
+        self._store, self._version = store, version
+
+    @overload
+    async def schedule(
+        self,
+        flow: FlowValue[T],
+        /,
+        *,
+        id: str | None = None,  # noqa: A002  contract
+        delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        version: str | None = None,
+    ) -> FlowHandle[T]: ...
+    @overload
+    async def schedule(
+        self,
+        flow: HasRun[T],
+        /,
+        *,
+        id: str | None = None,  # noqa: A002  contract
+        delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        version: str | None = None,
+    ) -> FlowHandle[T]: ...
+    async def schedule(
+        self,
+        flow: Any,
+        /,
+        *,
+        id: str | None = None,  # noqa: A002  contract
+        delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        version: str | None = None,
+    ) -> FlowHandle[Any]:
+        """Accept a flow: from now on it will end, whatever dies.
+
+        `id` names it (default: random); the same id with the same flow is the same flow. It starts after `delay` (seconds or
+        timedelta) or `at` an aware time. Raises Conflict, CodecError, DefinitionError, StoreUnavailable.
+        """
+        value = flow_value(flow)
+        wanted = version or self._version
+        definition = value.definition if wanted is None else registry.find(value.definition.name, wanted)
+        new = new_flow(definition, definition.encode_arguments(value), id, await self._due(delay, at))
+        await self._store.create(new)
+        return FlowHandle(self._store, new.id, definition)
+
+    def handle(self, flow_id: str, type: type[T] | None = None) -> FlowHandle[T]:  # noqa: A002  contract
+        """A handle on a flow that is there; `type` is the type of its result."""
+        return FlowHandle(self._store, flow_id)
+
+    async def signal(self, name: str, payload: object = None, *, id: str | None = None) -> bool:  # noqa: A002  contract
+        """Send a signal to whichever flow waits longest on the name; kept until one does."""
+        return await send_signal(self._store, name, payload, flow=None, message_id=id)
+
+    async def list(self, *, status: Status | None = None, limit: int = 100) -> list[FlowRow]:
+        """Flows, newest first."""
+        return await self._store.list(FlowQuery(statuses=(status,) if status else (), limit=limit))
+
+    async def _due(self, delay: float | timedelta | None, at: datetime | None) -> int | None:
+        if delay is not None and at is not None:
+            raise DefinitionError("give delay= or at=, not both")
+        if at is not None:
+            if at.tzinfo is None:
+                raise DefinitionError("at= must be an aware datetime, such as datetime.now(UTC) + timedelta(hours=1)")
+            return round(at.astimezone(UTC).timestamp() * 1000)
+        if delay is not None:
+            return await self._store.now() + round(seconds(delay) * 1000)
+        return None
+
+
+class Executor(Generic[T]):
+    """Runs one flow in this process to its end, with its timers and children. It is a worker that claims that flow only."""
+
+    @overload
+    def __init__(self: Executor[T], flow: FlowValue[T], store: Store, *, id: str | None = None) -> None: ...  # noqa: A002
+    @overload
+    def __init__(self: Executor[T], flow: HasRun[T], store: Store, *, id: str | None = None) -> None: ...  # noqa: A002
+    def __init__(self, flow: Any, store: Store, *, id: str | None = None) -> None:  # noqa: A002  contract
+        self._flow, self._store, self._id = flow, store, id
+
+    async def run(self) -> T:
+        """Schedule the flow if it is not there, run it, and give its result. Raises what `FlowHandle.result` raises."""
+        handle: FlowHandle[T] = await Scheduler(self._store).schedule(self._flow, id=self._id)
+        only = [handle.id, *await _descendants(self._store, handle.id)]
+        running: RunningWorker = await Worker(self._store).register(self._flow).register_all().start(only=only)
+        try:
+            return await handle.result()
+        finally:
+            await running.shutdown()
+
+
+def new_flow(definition: FlowDefinition, args: str, flow_id: str | None, due: int | None) -> NewFlow:
+    """A flow to create, from encoded arguments. Raises DefinitionError for an id that is not allowed."""
+    if flow_id is not None and not ID.fullmatch(flow_id):
+        raise DefinitionError(
+            f"{flow_id!r} cannot be a flow id: begin with a letter or digit, then up to 199 of A-Z a-z 0-9 . _ : @ = -"
+        )
+    return NewFlow(
+        id=flow_id or secrets.token_hex(8),
+        type=definition.name,
+        version=definition.version,
+        lane=definition.lane,
+        args=args.encode(),
+        seed=secrets.token_hex(8),
+        due=due,
+    )
+
+
+async def send_signal(
+    store: Store, name: str, payload: object, *, flow: str | None, message_id: str | None = None
+) -> bool:
+    """Send a signal, its payload by the tagged codec. Raises CodecError."""
+    text = for_hint(UNHINTED).encode(payload, f"payload of signal {name}")
+    return await send_signal_text(store, name, text, flow=flow, message_id=message_id)
+
+
+async def send_signal_text(
+    store: Store, name: str, text: str, *, flow: str | None, message_id: str | None = None
+) -> bool:
+    """Send a signal whose payload is a JSON text."""
+    if not name or len(name) > 200:
+        raise DefinitionError("a signal's name has 1 to 200 characters")
+    return await store.send(Send(flow, Message(message_id or secrets.token_hex(8), f"signal:{name}", text.encode())))
+
+
+async def cancel(store: Store, flow_id: str) -> bool:
+    """Cancel a flow; False if it has ended. Raises FlowNotFound."""
+    while True:
+        row = await store.get(flow_id)
+        if row is None:
+            raise FlowNotFound(flow_id)
+        if row.status.ended:
+            return False
+        never_ran = row.length == 0 and row.status is not Status.RUNNING
+        if row.status is Status.BLOCKED or never_ran:
+            if await _cancel_as_operator(store, row):
+                return True
+        elif await store.send(Send(flow_id, Message(f"cancel {secrets.token_hex(4)}", CANCEL, b"null"))):
+            return True
+
+
+async def _cancel_as_operator(store: Store, row: FlowRow) -> bool:
+    """Claim a flow by id and end it; False if somebody else was faster."""
+    request = ClaimRequest("operator", OPERATOR_LEASE, 1, ids=(row.id,), operator=True)
+    claims = (await store.claim(request)).claims
+    if not claims:
+        await asyncio.sleep(0.02)
+        return False
+    claim: Claim = claims[0]
+    message = next((m for m in claim.mail if m.channel == CANCEL), None)
+    draft = cancel_before(claim.now, claim.now, message)
+    children = [
+        Send(child, Message(f"end of {row.id}", CANCEL, b"null")) for child in await _live_children(store, row.id)
+    ]
+    number = claim.length + 1  # above every commit's number: each commit that has one holds an entry
+    try:
+        await store.commit(
+            Commit(
+                id=secrets.token_hex(8),
+                lease=claim.lease,
+                predecessor=claim.head,
+                start=claim.length,
+                lease_length=OPERATOR_LEASE,
+                status=draft.status,
+                entries=tuple(pack(entry, number) for entry in draft.entries),
+                consumed=draft.consumed,
+                sends=tuple(children),
+                release=True,
+                result=draft.result,
+            )
+        )
+    except LeaseLost:
+        return False
+    return True
+
+
+async def _live_children(store: Store, flow_id: str) -> list[str]:
+    rows = await store.list(FlowQuery(parent=flow_id, limit=10_000))
+    return [row.id for row in rows if not row.status.ended]
+
+
+async def _descendants(store: Store, flow_id: str) -> list[str]:
+    found: list[str] = []
+    for child in await _live_children(store, flow_id):
+        found += [child, *await _descendants(store, child)]
+    return found
+
+
+def _error(flow_id: str, text: str) -> BaseException:
+    error, view = decode_error(text), describe_error(text)
+    if view.type.rpartition(".")[2] != type(error).__name__:
+        return FlowFailed(f"{view.type}: {view.message}", flow_id=flow_id, error_type=view.type)
+    return error

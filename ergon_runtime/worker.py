@@ -1,0 +1,369 @@
+"""The worker: claims flows of the types it serves, runs each in a runner, renews their leases, and drains on request.
+
+P5  A suspect flow (its worker died under it, twice) is run alone: the worker first lets its other flows come to rest.
+C2  Machines of waiting flows are kept in memory, least recently used dropped first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import secrets
+import socket
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
+from datetime import timedelta
+from pathlib import Path
+
+from ergon_runtime.core.flows import (
+    Beat,
+    Claim,
+    ClaimRequest,
+    Claims,
+    FlowQuery,
+    Message,
+    Status,
+)
+from ergon_runtime.core.machine import ENGINE
+from ergon_runtime.core.retry import seconds
+from ergon_runtime.definitions import FlowDefinition, Registry, flow_definition, registry
+from ergon_runtime.errors import DefinitionError, StoreError
+from ergon_runtime.lease import HeldLease, Keeper
+from ergon_runtime.runner import Engine, Resident, Runner
+from ergon_runtime.stores.contract import Store
+
+log = logging.getLogger(__name__)
+
+RESIDENTS = 1000
+"""Waiting flows kept in memory."""
+BATCH = 64
+"""Flows claimed at once."""
+POLL = 1.0
+"""Seconds after which a worker looks at the store even if nothing told it to."""
+HURRY = 2000
+"""A flow due within so many milliseconds keeps a `--burst` worker from ending."""
+
+
+class Worker:
+    """Runs flows from a store.
+
+    `name` identifies it to others (default: host, pid and a random part); `concurrency` is the number of flows that advance
+    at once, and of threads for sync steps; `lease` (seconds or timedelta) is how long a dead worker's flows stay
+    unclaimed. Raises ValueError for numbers that make no sense.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        name: str | None = None,
+        concurrency: int = 100,
+        lease: float | timedelta = 15.0,
+    ) -> None:
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be 1 or more, not {concurrency}")
+        if seconds(lease) < 0.1:
+            raise ValueError(f"a lease must be at least 0.1 seconds, not {seconds(lease)}")
+        self.store, self.concurrency, self.lease = store, concurrency, round(seconds(lease) * 1000)
+        self.name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        self._definitions: dict[tuple[str, str | None], FlowDefinition] = {}
+
+    def register(self, *flows: object) -> Worker:
+        """Serve these flow types: `@flow` functions, `@flow_type` classes. Raises DefinitionError for anything else."""
+        for each in flows:
+            definition = flow_definition(each)
+            self._definitions[definition.name, definition.version] = definition
+        return self
+
+    def register_all(self, known: Registry = registry) -> Worker:
+        """Serve every flow type that has been defined."""
+        for definition in known.flows():
+            self._definitions[definition.name, definition.version] = definition
+        return self
+
+    async def start(self, *, only: Iterable[str] | None = None) -> RunningWorker:
+        """Begin to work. `only` narrows it to these flow ids and the children created under them.
+
+        Raises DefinitionError when no flow type is registered.
+        """
+        if not self._definitions:
+            raise DefinitionError("a worker needs flow types: call register(...) before start()")
+        pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="ergon-step")
+        engine = Engine(
+            store=self.store,
+            worker=self.name,
+            find=self._find,
+            fingerprint=fingerprint(self._definitions.values()),
+            lease=self.lease,
+            pool=pool,
+        )
+        lanes = tuple(definition.lane for definition in self._definitions.values())
+        running = RunningWorker(engine, lanes, self.concurrency, only=only)
+        running.start()
+        return running
+
+    def _find(self, type_: str, version: str | None) -> FlowDefinition:
+        return self._definitions[type_, version]
+
+
+class RunningWorker:
+    """A worker at work. Started by `Worker.start`; end it with `shutdown`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        lanes: Sequence[str],
+        concurrency: int,
+        *,
+        only: Iterable[str] | None = None,
+        residents: int = RESIDENTS,
+    ) -> None:
+        self.engine, self.lanes, self.concurrency = engine, tuple(lanes), concurrency
+        self._only = set(only) if only is not None else None
+        self._runners: dict[str, Runner] = {}
+        self._sessions: set[asyncio.Task[None]] = set()
+        self._residents: OrderedDict[str, Resident] = OrderedDict()
+        self._capacity = residents
+        self._look = asyncio.Event()
+        self._draining = False
+        self._clearing_until = 0.0
+        self._alone = False
+        self._next_due: int | None = None
+        self._loop = asyncio.get_running_loop()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._keeper = Keeper(
+            engine.store.clone(), engine.lease, self._held, self._beat, self._from_keeper, engine.boot
+        )
+
+    @property
+    def name(self) -> str:
+        return self.engine.worker
+
+    @property
+    def busy(self) -> int:
+        """How many flows it advances now."""
+        return len(self._runners)
+
+    def start(self, *, keeper_thread: bool = True) -> None:
+        """Begin; with `keeper_thread` false the leases are renewed by a task of this loop."""
+        if keeper_thread:
+            self._keeper.start()
+        else:
+            self._tasks.append(self._loop.create_task(self._keeper.keep()))
+        self._tasks.append(self._loop.create_task(self._claim_on()))
+        self._tasks.append(self._loop.create_task(self._listen()))
+
+    async def shutdown(self) -> None:
+        """Stop claiming, let running steps end, hand the rest back, and stop."""
+        self._draining = True
+        self._look.set()
+        for runner in self._runners.values():
+            runner.drain()
+        while self._sessions:
+            await asyncio.wait(self._sessions)
+        await self._close()
+
+    async def abort(self) -> None:
+        """Stop at once: step bodies are cancelled, and leases are left to run out."""
+        self._draining = True
+        for session in self._sessions:
+            session.cancel()
+        await asyncio.gather(*self._sessions, return_exceptions=True)
+        await self._close()
+
+    async def join(self) -> None:
+        """Wait until the worker ends by itself, which it does only by an error it cannot handle."""
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+
+    async def quiet(self) -> bool:
+        """Whether no flow of its lanes is pending, running, or due within two seconds. Raises StoreError."""
+        if self._runners:
+            return False
+        horizon = await self.engine.store.now() + HURRY
+        statuses = (Status.PENDING, Status.RUNNING, Status.WAITING)
+        before: tuple[int, str] | None = None
+        while rows := await self.engine.store.list(FlowQuery(statuses=statuses, limit=1000, before=before)):
+            for row in rows:
+                pressing = row.status is Status.RUNNING or (row.due is not None and row.due <= horizon)
+                if row.lane in self.lanes and pressing:
+                    return False
+            before = (rows[-1].created, rows[-1].id)
+        return True
+
+    # --- claiming
+    async def _claim_on(self) -> None:
+        delay = 0.05
+        while not self._draining:
+            self._look.clear()
+            try:
+                more = await self._claim()
+                delay = 0.05
+            except StoreError as error:
+                log.warning("cannot claim, will try again: %s", error)
+                await asyncio.sleep(delay)
+                delay = min(5.0, delay * 2)
+                continue
+            if not more and not self._draining:
+                await self._rest()
+
+    async def _claim(self) -> bool:
+        """Claim what there is room for; whether there may be more at once."""
+        room = self._room()
+        if room == 0:
+            return False
+        sent = self.engine.boot()
+        found = await self.engine.store.claim(self._request(room))
+        self._next_due = found.next_due
+        self._take(found, sent)
+        if found.suspects and self._only is None:
+            return await self._claim_suspect()
+        return len(found.claims) == min(room, BATCH)
+
+    async def _claim_suspect(self) -> bool:
+        """Make way for a suspect flow, then run it alone."""
+        now = self.engine.boot()
+        if self._runners:
+            if self._clearing_until + 2 * self.engine.lease / 1000 < now:
+                self._clearing_until = now + 2 * self.engine.lease / 1000
+            return False
+        sent = now
+        found = await self.engine.store.claim(self._request(1, alone=True))
+        self._alone = bool(found.claims)
+        self._take(found, sent)
+        return False
+
+    def _room(self) -> int:
+        if self._alone or (self._runners and self.engine.boot() < self._clearing_until):
+            return 0
+        return max(0, self.concurrency - len(self._runners))
+
+    def _request(self, room: int, *, alone: bool = False) -> ClaimRequest:
+        return ClaimRequest(
+            worker=self.engine.worker,
+            lease=self.engine.lease,
+            limit=min(room, BATCH),
+            lanes=self.lanes,
+            ids=tuple(sorted(self._only)) if self._only is not None else None,
+            fingerprint=self.engine.fingerprint,
+            alone=alone,
+        )
+
+    def _take(self, found: Claims, sent: float) -> None:
+        for claim in found.claims:
+            flow = claim.lease.flow
+            held = HeldLease(claim.lease, self.engine.lease, sent)
+            runner = Runner(self.engine, claim, held, self._residents.pop(flow, None))
+            if self._draining:
+                runner.drain()
+            self._runners[flow] = runner
+            session = self._loop.create_task(self._session(runner, claim))
+            self._sessions.add(session)
+            session.add_done_callback(self._sessions.discard)
+
+    async def _session(self, runner: Runner, claim: Claim) -> None:
+        flow = claim.lease.flow
+        try:
+            kept = await runner.run()
+        except StoreError as error:
+            log.error("flow %s: the store failed, the flow is left to its lease: %s", flow, error)
+        except Exception:  # one flow's trouble must not end the worker; its lease runs out and it is tried again
+            log.exception("flow %s: internal error, the flow is left to its lease", flow)
+        else:
+            if kept is not None and not self._draining and self._runners.get(flow) is runner:
+                self._keep(flow, kept)
+            elif kept is not None:
+                self._evict(kept)
+        finally:
+            if self._runners.get(flow) is runner:
+                del self._runners[flow]
+            if self._only is not None:
+                self._only.update(runner.children)
+            self._alone = False
+            self._look.set()
+
+    async def _rest(self) -> None:
+        """Wait for a hint, a freed place, or the next due time."""
+        timeout = POLL
+        if self._next_due is not None and self._room():
+            timeout = min(timeout, max(0.001, (self._next_due - self.engine.clock()) / 1000))
+        try:
+            await asyncio.wait_for(self._look.wait(), timeout)
+        except TimeoutError:
+            return
+
+    async def _listen(self) -> None:
+        """Pass the store's hints on."""
+        while True:
+            try:
+                flows = await self.engine.store.wait(self.engine.worker, POLL)
+            except StoreError as error:
+                log.info("no hints from the store: %s", error)
+                await asyncio.sleep(POLL)
+                continue
+            for flow in flows:
+                if runner := self._runners.get(flow):
+                    runner.notice()
+            self._look.set()
+
+    # --- leases
+    def _held(self) -> list[HeldLease]:
+        return [runner.held for runner in list(self._runners.values())]
+
+    def _beat(self) -> Beat:
+        return Beat(
+            self.engine.worker, self.lanes, self.engine.lease, socket.gethostname(), os.getpid(), self.concurrency
+        )
+
+    def _from_keeper(self, held: HeldLease, mail: tuple[Message, ...] | None) -> None:
+        """Called in the keeper's thread."""
+        runner = self._runners.get(held.lease.flow)
+        if runner is not None and runner.held is held:
+            wake: Callable[[], None] = runner.notice if mail else runner.renewed
+            self._loop.call_soon_threadsafe(wake)
+
+    # --- machines in memory
+    def _keep(self, flow: str, kept: Resident) -> None:
+        self._residents[flow] = kept
+        while len(self._residents) > self._capacity:
+            self._evict(self._residents.popitem(last=False)[1])
+
+    def _evict(self, kept: Resident) -> None:
+        self._loop.call_soon(kept.machine.evict, context=Context())
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._residents:
+            self._evict(self._residents.popitem()[1])
+        await self._keeper.stop()
+        await asyncio.sleep(0)  # let the evictions run
+        if isinstance(self.engine.pool, ThreadPoolExecutor):
+            self.engine.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def fingerprint(definitions: Iterable[FlowDefinition]) -> str:
+    """Names the code: a digest of the source files of the packages that the flow types live in, and of the engine."""
+    roots = {definition.module.partition(".")[0] for definition in definitions}
+    digest = hashlib.blake2b(f"{ENGINE} {sys.version_info[:2]}".encode(), digest_size=8)
+    for name, module in sorted(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if path is not None and name.partition(".")[0] in roots and path.endswith(".py"):
+            digest.update(name.encode())
+            digest.update(_source(Path(path)))
+    return digest.hexdigest()
+
+
+def _source(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
