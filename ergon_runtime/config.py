@@ -1,0 +1,281 @@
+"""Configuration: one frozen `Config` from flags, environment, the nearest file and defaults, in that order of strength.
+
+The file is `ergon.toml`, or `[tool.ergon]` in a pyproject.toml, of the nearest folder upwards that has one. Relative
+paths (of stores and of modules given as files) belong to the file that names them, else to the current folder. Whatever
+cannot be used raises ConfigError, which names where the value came from. This file reads files and nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from ergon_runtime.errors import ConfigError
+
+DEFAULT_STORE = "sqlite:///ergon.db"
+DEFAULT_CONCURRENCY = 100
+DEFAULT_LEASE = "15s"
+KEYS = ("store", "modules", "worker.concurrency", "worker.lease")
+"""Every key a file may have."""
+ENVIRONMENT = {
+    "store": "ERGON_STORE",
+    "modules": "ERGON_MODULES",
+    "worker.concurrency": "ERGON_WORKER__CONCURRENCY",
+    "worker.lease": "ERGON_WORKER__LEASE",
+}
+UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+LONGEST = 36_500 * UNITS["d"]
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_TOML_POSITION = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the caller was told directly; it beats every other source. None and () mean not told."""
+
+    store: str | None = None
+    modules: tuple[str, ...] = ()
+    concurrency: int | None = None
+    lease: str | None = None
+    """A duration, as `parse_duration` reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Configuration in force. Relative paths have been made absolute."""
+
+    store_url: str
+    modules: tuple[str, ...]
+    """Dotted names, or absolute paths of files and folders, each perhaps with `:Name`."""
+    concurrency: int
+    """How many flows a worker advances at once."""
+    lease: int
+    """Milliseconds."""
+    root: Path
+    """The folder of the file, else the current one: the first on `sys.path` when modules are loaded."""
+    file: Path | None
+    """The file that was read."""
+    origins: Mapping[str, str]
+    """For each key of KEYS, where its value came from: `flag`, a variable, `ergon.toml` or `default`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    raw: object
+    origin: str
+    base: Path
+
+    def wrong(self, key: str, expected: str) -> ConfigError:
+        return ConfigError(f"{self.origin}: {key} must be {expected}; got {self.raw!r}")
+
+
+def load_config(cwd: Path, environ: Mapping[str, str], flags: Flags | None = None, file: Path | None = None) -> Config:
+    """The configuration in force for a process that runs in `cwd`. `file` names the file to read instead of searching.
+
+    Raises ConfigError when the file cannot be read or anything in force makes no sense.
+    """
+    cwd = cwd.absolute()
+    path = find_file(cwd) if file is None else cwd / file
+    settings = {} if path is None else _read(path, cwd)
+    values = _strongest(cwd, environ, flags or Flags(), path, settings)
+    return Config(
+        store_url=_store(values["store"]),
+        modules=_modules(values["modules"]),
+        concurrency=_concurrency(values["worker.concurrency"]),
+        lease=_lease(values["worker.lease"]),
+        root=cwd if path is None else path.parent,
+        file=path,
+        origins={key: value.origin for key, value in values.items()},
+    )
+
+
+def parse_duration(text: str) -> int:
+    """Milliseconds from `500ms`, `2s`, `1.5s`, `15m`, `2h` or `1d`. Raises ConfigError."""
+    if not (found := _DURATION.fullmatch(text.strip())):
+        unitless = re.fullmatch(r"[0-9]+(\.[0-9]+)?", text.strip())
+        advice = f"say the unit, as in {text.strip()}s" if unitless else "write it like 500ms, 2s, 15m, 2h or 1d"
+        raise ConfigError(f"not a duration: {text!r}; {advice}")
+    number, unit = found.groups()
+    milliseconds = float(number) * UNITS[unit]
+    if milliseconds > LONGEST:
+        raise ConfigError(f"too long a duration: {text!r}; the longest is 36500d")
+    return round(milliseconds)
+
+
+def find_file(folder: Path) -> Path | None:
+    """The configuration file of the nearest folder upwards. A pyproject.toml without [tool.ergon] is passed over."""
+    for parent in (folder, *folder.parents):
+        if _is_file(own := parent / "ergon.toml"):
+            return own
+        if _is_file(project := parent / "pyproject.toml") and _table(_parse(project, folder)) is not None:
+            return project
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False  # a parent folder that may not be looked into holds no configuration of ours
+
+
+def _read(path: Path, cwd: Path) -> dict[str, object]:
+    """The settings of a file by dotted key. Raises ConfigError for keys that do not exist."""
+    document = _parse(path, cwd)
+    settings: object = document
+    if path.name == "pyproject.toml" and (settings := _table(document)) is None:
+        raise ConfigError(f"{shown(path, cwd)} has no [tool.ergon] table; add one, or name another file")
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{shown(path, cwd)}: tool.ergon must be a table, as in [tool.ergon]")
+    flat = _flatten(cast("dict[str, object]", settings))
+    if unknown := [key for key in flat if key not in KEYS]:
+        text = path.read_text(encoding="utf-8")
+        raise ConfigError("\n".join(_unknown(key, shown(path, cwd), text) for key in unknown))
+    return flat
+
+
+def _flatten(settings: dict[str, object]) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in settings.items():
+        if key == "worker" and isinstance(value, dict):
+            flat |= {f"worker.{name}": inner for name, inner in cast("dict[str, object]", value).items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _table(document: dict[str, object]) -> object | None:
+    tool = document.get("tool")
+    return cast("dict[str, object]", tool).get("ergon") if isinstance(tool, dict) else None
+
+
+def _parse(path: Path, cwd: Path) -> dict[str, object]:
+    name = shown(path, cwd)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"no configuration file {name}; check --config") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{name} is not UTF-8 text; TOML files must be") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {name}: {error.strerror}") from None
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(_toml_error(name, text, str(error))) from None
+
+
+def _toml_error(name: str, text: str, reason: str) -> str:
+    """`file:line:column: reason`, then the line with a caret under the place."""
+    lines = text.split("\n")
+    if found := _TOML_POSITION.fullmatch(reason):
+        reason, line, column = found[1], int(found[2]), int(found[3])
+    else:
+        last = max(1, len(text.rstrip("\n").split("\n")))
+        reason, line, column = reason.removesuffix(" (at end of document)"), last, len(lines[last - 1]) + 1
+    content = lines[line - 1].expandtabs(1).rstrip("\r")
+    margin = f"  {line} | "
+    return f"{name}:{line}:{column}: {reason}\n{margin}{content}\n{' ' * (len(margin) + column - 1)}^"
+
+
+def _unknown(key: str, name: str, text: str) -> str:
+    written = re.escape(key.rpartition(".")[2])
+    place = re.compile(rf"^[ \t]*(?:\[[^\]\n]*)?[\"']?{written}[\"']?[ \t]*[\]=.]", re.MULTILINE).search(text)
+    line = f":{text.count(chr(10), 0, place.end()) + 1}" if place else ""
+    close = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.5)
+    by_tail = [known for known in KEYS if known.rpartition(".")[2] == key.rpartition(".")[2]]
+    advice = (by_tail or close or [""])[0]
+    return f"{name}{line}: unknown key {key}; " + (f"did you mean {advice}?" if advice else f"known: {', '.join(KEYS)}")
+
+
+def _strongest(
+    cwd: Path, environ: Mapping[str, str], flags: Flags, path: Path | None, settings: Mapping[str, object]
+) -> dict[str, _Value]:
+    told = {
+        "store": flags.store,
+        "modules": flags.modules or None,
+        "worker.concurrency": flags.concurrency,
+        "worker.lease": flags.lease,
+    }
+    defaults = {
+        "store": DEFAULT_STORE,
+        "modules": (),
+        "worker.concurrency": DEFAULT_CONCURRENCY,
+        "worker.lease": DEFAULT_LEASE,
+    }
+    home = cwd if path is None else path.parent
+    values: dict[str, _Value] = {}
+    for key, variable in ENVIRONMENT.items():
+        if told[key] is not None:
+            values[key] = _Value(told[key], "flag", cwd)
+        elif text := environ.get(variable, "").strip():
+            values[key] = _Value(_from_text(key, text), variable, cwd)
+        elif path is not None and key in settings:
+            values[key] = _Value(settings[key], shown(path, cwd), home)
+        else:
+            values[key] = _Value(defaults[key], "default", home)
+    return values
+
+
+def _from_text(key: str, text: str) -> object:
+    if key == "modules":
+        return text.split()
+    if key == "worker.concurrency" and re.fullmatch(r"[0-9]{1,9}", text):
+        return int(text)
+    return text
+
+
+def _store(value: _Value) -> str:
+    if not isinstance(value.raw, str) or not value.raw.strip():
+        raise value.wrong("store", "an address, as in sqlite:///ergon.db")
+    url = value.raw.strip()
+    scheme, mark, path = url.partition(":///")
+    if not mark or scheme != "sqlite" or path.startswith("/") or not path:
+        return url
+    return f"sqlite:///{value.base / path}"
+
+
+def _modules(value: _Value) -> tuple[str, ...]:
+    items = value.raw
+    if not isinstance(items, list | tuple):
+        raise value.wrong("modules", 'a list, as in ["flows"]')
+    placed: list[str] = []
+    for item in cast("list[object] | tuple[object, ...]", items):
+        if not isinstance(item, str) or not item.strip():
+            raise value.wrong("modules", 'a list of names, as in ["flows", "jobs/orders.py"]')
+        placed.append(_placed(item.strip(), value.base))
+    return tuple(placed)
+
+
+def _placed(module: str, base: Path) -> str:
+    """A module given as a file or folder as an absolute path; a dotted name as it is."""
+    path, mark, name = module.partition(":")
+    return f"{base / path}{mark}{name}" if "/" in path or path.endswith(".py") else module
+
+
+def _concurrency(value: _Value) -> int:
+    if not isinstance(value.raw, int) or isinstance(value.raw, bool) or value.raw < 1:
+        raise value.wrong("worker.concurrency", "a whole number, 1 or more")
+    return value.raw
+
+
+def _lease(value: _Value) -> int:
+    if not isinstance(value.raw, str):
+        raise value.wrong("worker.lease", 'a duration in quotes, as in "15s"')
+    try:
+        lease = parse_duration(value.raw)
+    except ConfigError as error:
+        raise ConfigError(f"{value.origin}: worker.lease: {error}") from None
+    if lease == 0:
+        raise value.wrong("worker.lease", "longer than 0")
+    return lease
+
+
+def shown(path: Path, cwd: Path) -> str:
+    """A path as people know it: relative to where they stand, when it is below."""
+    return str(path.relative_to(cwd)) if path.is_relative_to(cwd) else str(path)
