@@ -24,7 +24,7 @@ check: $(VENV)/installed ## formatting, lint, both type checkers, layers
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/pyright --warnings
+	@$(BIN)/pyright --warnings --pythonpath $(BIN)/python
 	@$(BIN)/python -m pytest -q tests/test_layers.py tests/test_house.py
 
 acceptance: $(VENV)/installed ## only the tests that run the real command line

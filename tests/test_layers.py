@@ -23,7 +23,7 @@ LAYERS = (
     ("ergon_runtime.primitives",),
     ("ergon_runtime.dag",),
     ("ergon_runtime.stores",),
-    ("ergon_runtime.lease", "ergon_runtime.runner", "ergon_runtime.worker"),
+    ("ergon_runtime.lease", "ergon_runtime.steps", "ergon_runtime.runner", "ergon_runtime.worker"),
     ("ergon_runtime.client",),
     ("ergon_runtime.replay",),
     ("ergon_runtime.view",),
@@ -61,6 +61,7 @@ LAZY = {
 """Files whose functions may import."""
 
 BROAD = {
+    "ergon_runtime/core/loop.py": "flow code that is made to leave memory may raise anything",
     "ergon_cli/app.py": "the last resort: no traceback of ours reaches a user",
     "ergon_cli/loading.py": "importing a user's module may raise anything",
 }
@@ -79,6 +80,7 @@ CORE_BANS = {
     "pathlib",
     "io",
 }
+PURE_PARTS = {"random": ("random.Random",), "pathlib": ("pathlib.PurePath", "pathlib.PurePosixPath")}
 CLOCK_READS = {"now", "utcnow", "today"}
 STDLIB_CLOCKS = {"datetime", "date"}
 MAX_FILE = 400
@@ -182,7 +184,7 @@ def impurities(path: str, text: str) -> list[str]:
     found: list[str] = []
     for line, name in imports_of(path, text):
         top = name.partition(".")[0]
-        if top in CORE_BANS or (top == "random" and name not in ("random", "random.Random")):
+        if top in CORE_BANS or (top in PURE_PARTS and name not in (top, *PURE_PARTS[top])):
             found.append(f"{path}:{line} imports {name}")
     for node in ast.walk(ast.parse(text)):
         match node:

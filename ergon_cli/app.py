@@ -1,0 +1,110 @@
+"""The entry of the `ergon` command: the table of commands, and the one place where every error ends.
+
+A command is one file in `commands/` with a Typer `app`, and one line in COMMANDS. Only the modules of commands that the
+command line names are loaded; `ergon --version` loads nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ergon_cli import __version__
+
+if TYPE_CHECKING:
+    import typer
+
+COMMANDS: dict[str, str] = {}
+"""Verb to module, in the order of the help."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code. Writes errors to stderr; raises nothing but SystemExit."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if args in (["--version"], ["-V"]):
+        sys.stdout.write(f"ergon {__version__}\n")
+        return 0
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")  # an ASCII terminal shows escapes instead of failing
+    try:
+        code = run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return reader_gone()
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # that is how rich ends a broken pipe
+            return reader_gone()
+        raise
+    except Exception as error:  # noqa: BLE001  the last resort: users see a cause and a fix, not our traceback
+        return report(error, as_json="--json" in args)
+    return code
+
+
+def reader_gone() -> int:
+    """Whoever read our stdout has left, as `| head` does. Nothing more may be written, not even by the exit's flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def run(args: list[str]) -> int:
+    """Parse and run; raises whatever the command raises."""
+    import typer
+
+    command = typer.main.get_command(build(args))
+    if "_ERGON_COMPLETE" in os.environ:
+        command.main(args=args, prog_name="ergon")
+    try:
+        with command.make_context("ergon", [*args] or ["--help"]) as context:
+            outcome = command.invoke(context)
+    except typer.Exit as stop:
+        # Without a command the help is an answer, but not a success: a script that names none has lost it.
+        return stop.exit_code if args else 2
+    return int(outcome) if isinstance(outcome, int) else 0
+
+
+def build(args: Sequence[str]) -> typer.Typer:
+    """The Typer application with the commands that occur in `args`, or with all when none does."""
+    import typer
+
+    from ergon_cli.options import root
+
+    app = typer.Typer(
+        help="Durable execution: asyncio flows that survive crashes.",
+        epilog="Exit codes: 0 ok, 2 usage, 3 not found, 4 flow failed, 5 diverged, 6 store, 7 import, 124 timeout.",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(root)
+    named = [verb for verb in COMMANDS if verb in args] if args[:1] != ["--help"] else []
+    for verb in named or COMMANDS:
+        app.add_typer(import_module(COMMANDS[verb]).app)
+    return app
+
+
+def report(error: Exception, *, as_json: bool) -> int:
+    """Show an error in our form and return its exit code."""
+    import traceback
+
+    import typer
+
+    from ergon_cli.exits import CommandError, ExitCode, as_command_error, show_error
+
+    match error:
+        case typer.Abort():
+            return ExitCode.INTERRUPTED
+        case typer.TyperException():
+            said = error.format_message().rstrip(".")
+            path = getattr(getattr(error, "ctx", None), "command_path", "ergon")
+            shown = CommandError(ExitCode.USAGE, said[:1].lower() + said[1:], f"see: {path} --help")
+        case _:
+            shown = as_command_error(error)
+    if os.environ.get("ERGON_TRACEBACK") == "1":
+        traceback.print_exception(error)
+    show_error(shown, as_json=as_json)
+    return shown.code

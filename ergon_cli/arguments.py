@@ -1,0 +1,167 @@
+"""Values from the command line: a flow's arguments and a signal's payload.
+
+`-a name=text` is converted by the parameter's hint, `-a name:=JSON` and `-a name:=@file` are JSON, `--input` is a JSON
+object that -a overrides. All that is wrong with them is told at once, under the flow's signature, with code 2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ergon_cli.exits import MAX_LINES, CommandError, ExitCode
+from ergon_cli.import_errors import did_you_mean
+from ergon_cli.payloads import check_size, encoded, loads, members, not_json, position, read, read_stdin
+from ergon_cli.text import clip
+from ergon_runtime.codec import hint_name, parse_json, parse_text
+from ergon_runtime.errors import CodecError
+
+_PAIR = re.compile(r"([^\W\d]\w*)(:=@|:=|=)(.*)", re.DOTALL)
+
+
+class ParameterLike(Protocol):
+    """What a parameter of a flow tells about itself."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def hint(self) -> object: ...
+    @property
+    def required(self) -> bool: ...
+    @property
+    def default(self) -> object: ...
+
+
+class SignatureLike(Protocol):
+    """A flow's definition, as far as its arguments go."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def parameters(self) -> Sequence[ParameterLike]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value as it was written: JSON, or text that the hint converts."""
+
+    text: str
+    is_json: bool
+
+
+def parse_arguments(flow: SignatureLike, pairs: Sequence[str], base: str | None = None) -> dict[str, object]:
+    """The arguments of a flow by name, converted by its hints. `base` is what --input was given.
+
+    Raises CommandError: USAGE, with everything that is wrong.
+    """
+    given = {} if base is None else _base(base)
+    problems: list[tuple[str, str]] = []
+    written: set[str] = set()
+    for pair in pairs:
+        try:
+            name, value = _pair(pair)
+        except _ArgumentError as wrong:
+            problems.append((wrong.name, wrong.reason))
+            continue
+        if name in written:
+            problems.append((name, "given twice"))
+        written.add(name)
+        given[name] = value
+    values: dict[str, object] = {}
+    for parameter in flow.parameters:
+        if parameter.name in given:
+            try:
+                values[parameter.name] = _converted(given[parameter.name], parameter.hint)
+            except CodecError as error:
+                problems.append((parameter.name, f"{error}"))
+        elif parameter.required and all(name != parameter.name for name, _ in problems):
+            problems.append((parameter.name, "missing"))
+    known = [parameter.name for parameter in flow.parameters]
+    problems += [(name, _unknown(name, known)) for name in given if name not in known]
+    if problems:
+        raise _refusal(flow, problems)
+    return values
+
+
+class _ArgumentError(Exception):
+    """One argument that cannot be used."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(reason)
+        self.name = name
+        self.reason = reason
+
+
+def _pair(pair: str) -> tuple[str, Given]:
+    found = _PAIR.fullmatch(pair)
+    if not found:
+        raise _ArgumentError(f"-a {clip(pair, 40)}", "not name=text, name:=JSON or name:=@file")
+    name, mark, text = found.groups()
+    if mark == ":=@":
+        try:
+            text = read(text)
+        except CommandError as error:
+            raise _ArgumentError(name, error.message) from None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _ArgumentError(name, "not UTF-8") from None
+    return name, Given(text, is_json=mark != "=")
+
+
+def _converted(value: Given, hint: object) -> object:
+    if not value.is_json:
+        return parse_text(value.text, hint)
+    try:
+        loads(value.text)
+    except ValueError as error:
+        raise CodecError(f"not JSON ({position(error)})") from None
+    return parse_json(value.text, hint)
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    hint = did_you_mean(name, known)
+    return f"unknown; {hint.replace(':', '')}?" if hint else "unknown"
+
+
+def _refusal(flow: SignatureLike, problems: Sequence[tuple[str, str]]) -> CommandError:
+    width = max(len(name) for name, _ in problems)
+    lines = [f"  {name:<{width}}  {reason}" for name, reason in problems]
+    if len(lines) > MAX_LINES - 1:
+        lines = [*lines[: MAX_LINES - 2], f"  ... and {len(lines) - MAX_LINES + 2} more"]
+    return CommandError(ExitCode.USAGE, "\n".join([signature(flow), *lines]))
+
+
+def signature(flow: SignatureLike) -> str:
+    """A flow's signature for people: OrderFlow(order_id: str, express: bool = False)."""
+    parts = (
+        f"{each.name}: {hint_name(each.hint)}" + ("" if each.required else f" = {clip(repr(each.default), 40)}")
+        for each in flow.parameters
+    )
+    return f"{flow.name}({', '.join(parts)})"
+
+
+def _base(source: str) -> dict[str, Given]:
+    """The members of --input, each with its own JSON text, so that no number is rounded on the way."""
+    match source[:1]:
+        case "@":
+            text = read(source[1:])
+        case "-" if source == "-":
+            text = read_stdin()
+        case _:
+            text = source
+            check_size(encoded(text, "--input"), "--input")
+    try:
+        value = loads(text)
+    except ValueError as error:
+        raise not_json("--input", text, error, "for a plain string: -a name=text") from None
+    if not isinstance(value, dict):
+        raise CommandError(ExitCode.USAGE, "--input is not a JSON object", 'write {"name": value, ...}')
+    given: dict[str, Given] = {}
+    for name, raw in members(text):
+        if name in given:
+            raise CommandError(ExitCode.USAGE, f"--input names {name!r} twice", "leave one of them out")
+        given[name] = Given(raw, is_json=True)
+    return given

@@ -1,0 +1,61 @@
+"""Exit codes and the form of errors."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ergon_cli.exits import CommandError, ExitCode, as_command_error, code_of, error_json, error_text
+from ergon_runtime import errors
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ConfigError("x"), 2),
+        (errors.CodecError("x"), 2),
+        (errors.Conflict("f"), 2),
+        (errors.FlowNotFound("f"), 3),
+        (errors.FlowFailed("x", flow_id="f"), 4),
+        (errors.FlowCancelled("x", flow_id="f"), 4),
+        (errors.StoreUnavailable("x"), 6),
+        (errors.StoreCorrupt("x"), 6),
+        (errors.SchemaMismatch("x"), 6),
+        (errors.DefinitionError("x"), 7),
+        (errors.ErgonError("x"), 1),
+        (KeyError("x"), 1),
+        (CommandError(ExitCode.DIVERGED, "x"), 5),
+    ],
+)
+def test_code_of_error_is_that_of_its_class(error: Exception, code: int) -> None:
+    assert code_of(error) == code
+    assert as_command_error(error).code == code
+
+
+def test_error_text_names_cause_then_fix() -> None:
+    error = CommandError(ExitCode.USAGE, "no module 'flosw'", "did you mean: flows")
+    assert error_text(error) == "error: no module 'flosw'\n  did you mean: flows"
+
+
+def test_error_text_of_many_lines_keeps_six_with_the_hint() -> None:
+    lines = error_text(CommandError(ExitCode.USAGE, "\n".join("abcdefghij"), "do this")).splitlines()
+    assert lines == ["error: a", "b", "c", "d", "  ... 6 lines more", "  do this"]
+
+
+def test_error_text_of_hostile_message_is_harmless() -> None:
+    assert error_text(CommandError(ExitCode.USAGE, "bad \x1b[2J id")) == r"error: bad \x1b[2J id"
+    assert len(error_text(CommandError(ExitCode.USAGE, "x" * 100_000))) < 1_000
+
+
+def test_error_json_is_one_line_with_code_message_hint() -> None:
+    text = error_json(CommandError(ExitCode.STORE, "locked\nby ü", None))
+    assert text.isascii()
+    assert json.loads(text) == {"error": {"code": 6, "message": "locked\nby ü", "hint": None}}
+    assert "\n" not in text
+
+
+def test_unexpected_error_is_named_with_a_way_to_see_more() -> None:
+    error = as_command_error(KeyError("x"))
+    assert "KeyError" in error.message
+    assert "ERGON_TRACEBACK=1" in str(error.hint)
