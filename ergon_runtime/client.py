@@ -1,6 +1,7 @@
 """What other programs do with flows: schedule them, signal them, cancel them, wait for their results.
 
-P3  A cancel is mail, except for a flow that never started or is blocked: that one is claimed and ended without its code.
+P3  A cancel is mail, except for a flow that never started or is blocked: that one is claimed and ended without its
+    code.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class Scheduler:
         flow: FlowValue[T],
         /,
         *,
-        id: str | None = None,  # noqa: A002  contract
+        id: str | None = None,
         delay: float | timedelta | None = None,
         at: datetime | None = None,
         version: str | None = None,
@@ -120,7 +121,7 @@ class Scheduler:
         flow: HasRun[T],
         /,
         *,
-        id: str | None = None,  # noqa: A002  contract
+        id: str | None = None,
         delay: float | timedelta | None = None,
         at: datetime | None = None,
         version: str | None = None,
@@ -137,8 +138,8 @@ class Scheduler:
     ) -> FlowHandle[Any]:
         """Accept a flow: from now on it will end, whatever dies.
 
-        `id` names it (default: random); the same id with the same flow is the same flow. It starts after `delay` (seconds or
-        timedelta) or `at` an aware time. Raises Conflict, CodecError, DefinitionError, StoreUnavailable.
+        `id` names it (default: random); the same id with the same flow is the same flow. It starts after `delay`
+        (seconds or timedelta) or `at` an aware time. Raises Conflict, CodecError, DefinitionError, StoreUnavailable.
         """
         value = flow_value(flow)
         wanted = version or self._version
@@ -172,12 +173,13 @@ class Scheduler:
 
 
 class Executor(Generic[T]):
-    """Runs one flow in this process to its end, with its timers and children. It is a worker that claims that flow only."""
+    """Runs one flow in this process to its end, with its timers and children. It is a worker that claims that flow
+    only."""
 
     @overload
-    def __init__(self: Executor[T], flow: FlowValue[T], store: Store, *, id: str | None = None) -> None: ...  # noqa: A002
+    def __init__(self: Executor[T], flow: FlowValue[T], store: Store, *, id: str | None = None) -> None: ...
     @overload
-    def __init__(self: Executor[T], flow: HasRun[T], store: Store, *, id: str | None = None) -> None: ...  # noqa: A002
+    def __init__(self: Executor[T], flow: HasRun[T], store: Store, *, id: str | None = None) -> None: ...
     def __init__(self, flow: Any, store: Store, *, id: str | None = None) -> None:  # noqa: A002  contract
         self._flow, self._store, self._id = flow, store, id
 

@@ -1,7 +1,7 @@
 """Leases a worker holds, and the keeper that renews them from a thread and a connection of its own.
 
-C6  Self-fence: from two thirds of a lease after the last successful claim, commit or extend was *sent*, no step starts and
-    nothing is sent. The clock for that goes on while the machine sleeps.
+C6  Self-fence: from two thirds of a lease after the last successful claim, commit or extend was *sent*, no step starts
+    and nothing is sent. The clock for that goes on while the machine sleeps.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def boot_seconds() -> float:
 
 
 class HeldLease:
-    """A lease and when it was last known to be good. `length` is in milliseconds; times are of the boot clock, seconds."""
+    """A lease and when it was last known to be good. `length` is in milliseconds; times are of the boot clock,
+    seconds."""
 
     __slots__ = ("lease", "length", "lost", "sent")
 
@@ -52,8 +53,8 @@ class HeldLease:
 class Keeper:
     """Renews a worker's leases every third of their length.
 
-    `held` lists the leases; `beat` is the worker's sign of life; `deliver` gets a flow's mail, or None when its lease is
-    lost. All three are called from the keeper's thread.
+    `held` lists the leases; `beat` is the worker's sign of life; `deliver` gets a flow's mail, or None when its lease
+    is lost. All three are called from the keeper's thread.
     """
 
     def __init__(

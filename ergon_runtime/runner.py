@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import partial
 from random import random
 from typing import Any, assert_never
 
@@ -162,10 +163,10 @@ class Runner:
                     records = await self._write(draft)
                     if draft.release:
                         return self._keep(machine, records, draft)
-                    await self._in_callback(machine, lambda: machine.feed(records))
+                    await self._in_callback(machine, partial(machine.feed, records))
                 case Begin():
                     started = Started("", 0, self.claim.seed, self.claim.version, ENGINE, _python())
-                    await self._in_callback(machine, lambda: machine.begin(started))
+                    await self._in_callback(machine, partial(machine.begin, started))
                 case End():
                     ending = self._ending(machine)
                     await self._write(finish(machine, situation, ending))

@@ -1,6 +1,7 @@
 """The bodies of one flow's steps: started, timed, stopped, and their ends turned into journal entries.
 
-T2  A failed try and its next due time become an entry; the next try is started when that is due, by whoever owns the flow.
+T2  A failed try and its next due time become an entry; the next try is started when that is due, by whoever owns the
+    flow.
 T3  A body asked to stop is cancelled; when it has ended, or after a grace time, the step is over. A sync body cannot be
     cancelled, so only the grace time counts.
 T4  A result that cannot be stored fails the step at once, and is not tried again: its effect has happened.
@@ -135,7 +136,7 @@ class StepBodies:
             text = definition.encode_result(value)
         except asyncio.CancelledError as error:
             entry = self._stopped(body) if body.stop_asked else self._failed(body, error)
-        except (Exception, SystemExit) as error:  # the step boundary: whatever the body raises is the step's error
+        except (Exception, SystemExit) as error:  # noqa: BLE001  the step boundary: what the body raises is its error
             entry = self._failed(body, error)
         else:
             entry = self._ended(body, value=text)

@@ -52,9 +52,9 @@ HURRY = 2000
 class Worker:
     """Runs flows from a store.
 
-    `name` identifies it to others (default: host, pid and a random part); `concurrency` is the number of flows that advance
-    at once, and of threads for sync steps; `lease` (seconds or timedelta) is how long a dead worker's flows stay
-    unclaimed. Raises ValueError for numbers that make no sense.
+    `name` identifies it to others (default: host, pid and a random part); `concurrency` is the number of flows that
+    advance at once, and of threads for sync steps; `lease` (seconds or timedelta) is how long a dead worker's flows
+    stay unclaimed. Raises ValueError for numbers that make no sense.
     """
 
     def __init__(

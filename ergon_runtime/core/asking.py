@@ -78,7 +78,8 @@ def _wake(future: asyncio.Future[None]) -> None:
 
 
 class ChildRequest:
-    """A child asked for: its key is taken and its creation marked at once; `end` waits for its end, as often as wanted."""
+    """A child asked for: its key is taken and its creation marked at once; `end` waits for its end, as often as
+    wanted."""
 
     __slots__ = ("_detached", "_digest", "_end", "_machine", "_name", "_op", "_waiters", "id", "key")
 
@@ -117,14 +118,15 @@ class ChildRequest:
             self._op = op
         self._waiters += 1
         try:
-            self._end = await asyncio.shield(op.future)
+            end = await asyncio.shield(op.future)
+            self._end = end
         except asyncio.CancelledError:
             if self._waiters == 1:
                 self._give_up(op)
             raise
         finally:
             self._waiters -= 1
-        return self._end
+        return end
 
     def _give_up(self, op: ChildOp) -> None:
         self._op = None

@@ -1,8 +1,8 @@
 """The three places where asyncio itself is not replayable, mended for flow loops only; other loops see no change.
 
 L2  `gather` makes its future without asking the loop, so that future is hashed by address.
-L4  Python 3.11's `wait_for` wraps a coroutine in a task of its own, later ones do not: flows get the later one everywhere,
-    also in modules that imported the function by name, which is why its code is replaced and not its name.
+L4  Python 3.11's `wait_for` wraps a coroutine in a task of its own, later ones do not: flows get the later one, also
+    in modules that imported the function by name, which is why its code is replaced and not its name.
     `as_completed` starts its tasks in the order of a set of coroutines, that is of addresses: flows get one that keeps
     the order given.
 """
@@ -104,7 +104,7 @@ def _mend_wait_for() -> None:
     async def wait_for(fut: Any, timeout: Any) -> Any:
         return await _ergon_wait_for(fut, timeout)  # type: ignore[name-defined]  # noqa: F821  a global of asyncio.tasks
 
-    vars(tasks)["_ergon_wait_for"] = dispatch
+    setattr(tasks, "_ergon_wait_for", dispatch)  # noqa: B010  a name that asyncio does not declare
     original.__code__ = wait_for.__code__
 
 
@@ -117,7 +117,7 @@ def _mend_as_completed() -> None:
         return original(fs, timeout=timeout)
 
     for module in (asyncio, tasks):
-        vars(module)["as_completed"] = dispatch
+        setattr(module, "as_completed", dispatch)  # noqa: B010  replaced on purpose
 
 
 _mend_gather()

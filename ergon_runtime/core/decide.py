@@ -1,7 +1,7 @@
 """What a claimed flow's next commit holds. Pure: a machine and a Situation in, a Decision out.
 
-C3  Waits are committed when they are asked for or dropped, and a commit carries at most 100 entries or 1 MiB. The lease is
-    released when no step runs and nothing is left to do.
+C3  Waits are committed when they are asked for or dropped, and a commit carries at most 100 entries or 1 MiB. The lease
+    is released when no step runs and nothing is left to do.
 E3  Entry times never run backwards, nor fall before the timer they fire.
 E7  A signal is only ever the first completion of its commit, so it always meets a pending wait.
 K4  The commit that ends a life cancels the children that the life leaves behind.
@@ -60,8 +60,8 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A commit without its identity. `results` of the situation's step entries are in it; `rebase` moves the flow's base to
-    the last entry; `resident` says that the machine may be kept in memory after the release."""
+    """A commit without its identity. `results` of the situation's step entries are in it; `rebase` moves the flow's
+    base to the last entry; `resident` says that the machine may be kept in memory after the release."""
 
     entries: tuple[Entry, ...] = ()
     status: Status = Status.RUNNING
@@ -167,7 +167,8 @@ def finish(machine: FlowMachine, s: Situation, ending: Ending) -> Draft:
 
 
 def block(machine: FlowMachine | None, clock: int, fault: Fault, fingerprint: str) -> Draft:
-    """Block the flow. Unless it crashes its workers, other code tries again: soon at first, then ever more rarely (P4)."""
+    """Block the flow. Unless it crashes its workers, other code tries again: soon at first, then ever more rarely
+    (P4)."""
     note = blocked_note(machine, fault, clock)
     if fault.kind is FaultKind.CRASH_LOOP:
         return Draft(status=Status.BLOCKED, release=True, note=note)

@@ -1,12 +1,12 @@
 """Journal entries: what a flow's journal can hold, and their stored form.
 
-Two groups. *Delivered* entries are completions: the machine hands each to the flow in a turn of its own, in order. *Markers*
-are facts looked up by key (a child was created, a try failed, a life began); they never run the flow (rule E2).
-Life markers (`Retried`, `Continued`) divide a journal into lives.
+Two groups. *Delivered* entries are completions: the machine hands each to the flow in a turn of its own, in order.
+*Markers* are facts looked up by key (a child was created, a try failed, a life began); they never run the flow (rule
+E2). Life markers (`Retried`, `Continued`) divide a journal into lives.
 
-Stored form: a JSON array `[kind, commit, field, …]` in the order of the class's fields. Fields are only ever added at the
-end, with defaults, so that old journals stay readable. `commit` numbers the commits of a flow that hold entries, from 1.
-Payloads (`args`, `value`, `error`) are JSON texts that this file does not look into. Times are UTC milliseconds.
+Stored form: a JSON array `[kind, commit, field, …]` in the order of the class's fields. Fields are only ever added at
+the end, with defaults, so that old journals stay readable. `commit` numbers the commits of a flow that hold entries,
+from 1. Payloads (`args`, `value`, `error`) are JSON texts that this file does not look into. Times: UTC milliseconds.
 """
 
 from __future__ import annotations

@@ -87,7 +87,8 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to write to a flow: valid while the token is the one in the store (rule R2: random, new at each claim)."""
+    """The right to write to a flow: valid while the token is the one in the store (rule R2: random, new at each
+    claim)."""
 
     flow: str
     token: str
@@ -97,9 +98,9 @@ class Lease:
 class ClaimRequest:
     """What a worker asks for. Either `lanes` (flows that are due there) or `ids` (these flows, if they are due).
 
-    `lease` is the length in milliseconds. `fingerprint` names the worker's code: flows that diverged under it are passed
-    over (P4). `alone` asks for one suspect flow, and only that (P5). `operator` takes the named ids in whatever status
-    they are, ended included, as long as nobody holds a lease on them (P3).
+    `lease` is the length in milliseconds. `fingerprint` names the worker's code: flows that diverged under it are
+    passed over (P4). `alone` asks for one suspect flow, and only that (P5). `operator` takes the named ids in whatever
+    status they are, ended included, as long as nobody holds a lease on them (P3).
     """
 
     worker: str
@@ -150,13 +151,13 @@ class Claims:
 class Commit:
     """One atomic change to a flow (rules C1 to C5).
 
-    Applied only if `lease.token` is the flow's token and `predecessor` its head; afterwards `id` is the head. The entries
-    follow the journal's first `start` ones. `waits` is the full set of channels the flow listens to after this commit
-    (`cancel` is always listened to and need not be named). `consumed` names messages whose entries are in this commit;
-    `aside` names messages that do not fit and are put away (S4). While the lease is kept it is renewed to `lease_length`;
-    with `release` it ends and the flow becomes due at `due` (None: when mail comes), or at once if mail waits for it.
-    `result` is set by the status that ends a flow, and goes to the parent as the child's message. `note` describes what
-    the flow waits for or why it is blocked, for people; None keeps the old one.
+    Applied only if `lease.token` is the flow's token and `predecessor` its head; afterwards `id` is the head. The
+    entries follow the journal's first `start` ones. `waits` is the full set of channels the flow listens to after this
+    commit (`cancel` is always listened to and need not be named). `consumed` names messages whose entries are in this
+    commit; `aside` names messages that do not fit and are put away (S4). While the lease is kept it is renewed to
+    `lease_length`; with `release` it ends and the flow becomes due at `due` (None: when mail comes), or at once if mail
+    waits for it. `result` is set by the status that ends a flow, and goes to the parent as the child's message. `note`
+    describes what the flow waits for or why it is blocked, for people; None keeps the old one.
     """
 
     id: str
@@ -181,7 +182,8 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class CommitReply:
-    """`held` says whether the caller owns the flow after the commit; `mail` is what waits for the flow on its channels."""
+    """`held` says whether the caller owns the flow after the commit; `mail` is what waits for the flow on its
+    channels."""
 
     held: bool
     mail: tuple[Message, ...]
@@ -216,7 +218,8 @@ class WorkerRow:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A channel a flow listens to. `since` (milliseconds) is when it began; `reserved` whether a message is set apart for it."""
+    """A channel a flow listens to. `since` (milliseconds) is when it began; `reserved` whether a message is set apart
+    for it."""
 
     channel: str
     since: int
@@ -257,7 +260,8 @@ class FlowRow:
 
 @dataclass(frozen=True, slots=True)
 class FlowQuery:
-    """Which flows to list, newest created first. `part` matches anywhere in the id; `waiting_on` a channel listened to."""
+    """Which flows to list, newest created first. `part` matches anywhere in the id; `waiting_on` a channel listened
+    to."""
 
     statuses: tuple[Status, ...] = ()
     types: tuple[str, ...] = ()

@@ -18,7 +18,9 @@ import sys
 from asyncio import events, futures
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import suppress
 from random import Random
+from types import AsyncGeneratorType
 from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 from ergon_runtime.core.faults import Fault, FaultKind
@@ -133,7 +135,7 @@ class FlowLoop(asyncio.AbstractEventLoop):
         self.host = host
         self.evicted = False
         self.tasks: list[FlowTask[Any]] = []
-        self.generators: list[tuple[AsyncGenerator[Any, Any], Scope | None]] = []
+        self.generators: list[tuple[AsyncGeneratorType[Any, Any], Scope | None]] = []
         self._report = report
         self._ready: deque[tuple[asyncio.Handle, Scope | None]] = deque()
         self._number = int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=8).digest(), "big") & _MASK
@@ -238,7 +240,7 @@ class FlowLoop(asyncio.AbstractEventLoop):
         self.tasks = [task for task in self.tasks if not task.done()]
         return self.tasks
 
-    def take_open_generators(self) -> list[tuple[AsyncGenerator[Any, Any], Scope | None]]:
+    def take_open_generators(self) -> list[tuple[AsyncGeneratorType[Any, Any], Scope | None]]:
         """The async generators begun and not finished, in order; they are forgotten here."""
         found = [(generator, scope) for generator, scope in self.generators if generator.ag_frame is not None]
         self.generators = []
@@ -259,10 +261,8 @@ class FlowLoop(asyncio.AbstractEventLoop):
             while ready:
                 handle, self._callback_scope = ready.popleft()
                 if not handle.cancelled():
-                    try:
+                    with suppress(SystemExit):  # the task that raised it has kept it: it fails the flow, not the worker
                         handle._run()
-                    except SystemExit:  # the task that raised it has kept it; it fails the flow, not the worker
-                        pass
                 left -= 1
                 if not left:
                     raise Fault(FaultKind.SPINNING, f"flow code ran {SPIN:,} callbacks without waiting for anything")
@@ -294,6 +294,7 @@ class FlowLoop(asyncio.AbstractEventLoop):
             asyncio._set_running_loop(outer)
 
     def _hold_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        assert isinstance(generator, AsyncGeneratorType)  # what the interpreter passes; others have no frame
         self.generators.append((generator, self.here()))
         if len(self.generators) > 64:
             self.generators = [(g, scope) for g, scope in self.generators if g.ag_frame is not None]
@@ -326,12 +327,14 @@ def _refuse(self: FlowLoop, *_: object, **__: object) -> NoReturn:
     raise DefinitionError("I/O in a flow: put it in a step (sockets, threads and processes cannot be replayed)")
 
 
-for _name in (
-    "run_in_executor call_soon_threadsafe getaddrinfo getnameinfo create_connection create_server sendfile start_tls "
-    "create_unix_connection create_unix_server create_datagram_endpoint connect_read_pipe connect_write_pipe "
-    "connect_accepted_socket subprocess_shell subprocess_exec add_reader remove_reader add_writer remove_writer sock_recv "
-    "sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendto sock_sendall sock_connect sock_accept sock_sendfile "
-    "add_signal_handler remove_signal_handler run_forever run_until_complete stop close shutdown_asyncgens "
-    "shutdown_default_executor set_default_executor set_task_factory set_exception_handler set_debug"
-).split():
+_IO = """
+    run_in_executor call_soon_threadsafe getaddrinfo getnameinfo create_connection create_server sendfile start_tls
+    create_unix_connection create_unix_server create_datagram_endpoint connect_read_pipe connect_write_pipe
+    connect_accepted_socket subprocess_shell subprocess_exec add_reader remove_reader add_writer remove_writer
+    sock_recv sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendto sock_sendall sock_connect sock_accept
+    sock_sendfile add_signal_handler remove_signal_handler run_forever run_until_complete stop close
+    shutdown_asyncgens shutdown_default_executor set_default_executor set_task_factory set_exception_handler
+    set_debug
+"""
+for _name in _IO.split():
     setattr(FlowLoop, _name, _refuse)

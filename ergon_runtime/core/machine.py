@@ -1,8 +1,8 @@
 """FlowMachine: one flow in memory, sans I/O. Entries in, requests out; no clock, no randomness of its own, no store.
 
-Feed it a journal, call `advance`; it runs the flow code to where nothing recorded is left to deliver. Then read what the flow
-asks for (`take_asked`, `take_stops`, `channels`, `due`, `markers`), commit what happened, and give the committed entries back
-with `feed`. Rules:
+Feed it a journal, call `advance`; it runs the flow code to where nothing recorded is left to deliver. Then read what
+the flow asks for (`take_asked`, `take_stops`, `channels`, `due`, `markers`), commit what happened, and give the
+committed entries back with `feed`. Rules:
 
 L1  One completion a turn; the loop is drained to quiescence between two.
 M2  At each quiescence: a requested key that is in the memo pool, then the next strict entry, then live work.
@@ -13,9 +13,7 @@ L7  When the flow function ends, tasks still running are cancelled and drained, 
 
 from __future__ import annotations
 
-import asyncio
 import heapq
-from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any, TypeAlias
@@ -26,7 +24,6 @@ from ergon_runtime.core.entries import (
     CancelReceived,
     ChildCancelled,
     ChildCreated,
-    Delivered,
     Entry,
     Marker,
     Patched,
@@ -128,7 +125,8 @@ class FlowMachine:
         return self._position < self.loaded or bool(self._remembered)
 
     def begin(self, started: Started) -> None:
-        """Start the flow code and deliver what is recorded. `started` becomes entry 0 of an empty journal. Raises Fault."""
+        """Start the flow code and deliver what is recorded. `started` becomes entry 0 of an empty journal. Raises
+        Fault."""
         first = self._strict[0].entry if self._strict else None
         if isinstance(first, CancelReceived) and first.before:
             self.cancelled_before = self.done = True
@@ -318,7 +316,7 @@ class FlowMachine:
         """This scope's generator: always the same object, seeded by (seed, epoch, scope) (E5)."""
         scope = self.scope()
         if scope.rng is None:
-            scope.rng = Random(f"{self.seed}/{self.epoch}/{scope.path}")
+            scope.rng = Random(f"{self.seed}/{self.epoch}/{scope.path}")  # noqa: S311  it must be repeatable
         return scope.rng
 
     def stop(self, fault: Fault) -> BaseException:

@@ -1,7 +1,7 @@
 """Notes: what a commit leaves for people, so that a flow's WHY is readable without its code.
 
-A note is a JSON object: `attempt`, `life`, and either `waits` (a list of `{kind …}`) or `why` (one `{kind …}`, of a blocked
-flow). Times are UTC milliseconds.
+A note is a JSON object: `attempt`, `life`, and either `waits` (a list of `{kind …}`) or `why` (one `{kind …}`, of a
+blocked flow). Times are UTC milliseconds.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def seconds(duration: float | timedelta) -> float:
 class RetryPolicy:
     """How often a step or flow is tried, and how long to wait between tries.
 
-    `max_attempts` counts the first try. The delay after try n is `initial * multiplier ** (n - 1)`, at most `max_delay`,
+    `max_attempts` counts the first try. After try n the delay is `initial * multiplier ** (n - 1)`, at most `max_delay`,
     then spread by up to `jitter` (a fraction of it) in both directions. Durations are seconds or timedeltas.
     `retryable`, when given, narrows the errors that are tried again; `non_retryable` takes classes out.
     Raises ValueError when a number makes no sense.
@@ -51,7 +51,8 @@ class RetryPolicy:
         return attempt < self.max_attempts and is_retryable(error, self)
 
     def delay(self, attempt: int, spread: float = 0.5) -> int:
-        """Milliseconds to wait after try number `attempt`; `spread` from 0 to 1 is where in the jitter's range it falls."""
+        """Milliseconds to wait after try number `attempt`; `spread` from 0 to 1 is where in the jitter's range it
+        falls."""
         longest = seconds(self.max_delay)
         try:
             wait = min(longest, seconds(self.initial) * self.multiplier ** (attempt - 1))

@@ -123,7 +123,7 @@ class Store(Protocol):
         """The store's clock."""
         ...
 
-    async def wait(self, worker: str, timeout: float) -> frozenset[str]:  # noqa: ASYNC109 - a hint, not a deadline
+    async def wait(self, worker: str, timeout: float) -> frozenset[str]:
         """Return when something may have changed, or after `timeout` seconds; names flows leased by `worker` that got
         mail since this handle last said so. Only a hint: nothing may depend on it but speed."""
         ...
