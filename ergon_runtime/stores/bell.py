@@ -29,7 +29,7 @@ class Bell:
             with contextlib.suppress(RuntimeError):  # its loop is closed: nobody waits there any more
                 sleeper.get_loop().call_soon_threadsafe(_wake, sleeper)
 
-    async def wait(self, strokes: int, timeout: float) -> None:  # noqa: ASYNC109 - a plain wait, cheaper than a scope
+    async def wait(self, strokes: int, timeout: float) -> None:
         """Return as soon as it has been rung more often than `strokes`, or after `timeout` seconds."""
         sleeper = asyncio.get_running_loop().create_future()
         with self._lock:

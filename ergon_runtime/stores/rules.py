@@ -51,6 +51,11 @@ def channels(commit: Commit) -> frozenset[str]:
     return frozenset() if idle else commit.waits - {CANCEL}
 
 
+def set_aside(commit: Commit) -> tuple[str, ...]:
+    """The messages that a commit puts away; one that it consumes as well is consumed."""
+    return tuple(message_id for message_id in commit.aside if message_id not in commit.consumed)
+
+
 def due_after(commit: Commit, now: int, has_mail: bool) -> int | None:
     """When a flow is due after a commit (rule R7): at its lease's end, or when asked for, or at once for mail."""
     if commit.status.ended:

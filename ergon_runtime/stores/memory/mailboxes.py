@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ergon_runtime.core.flows import CANCEL, Message, Send, Status
 from ergon_runtime.stores import rules
-from ergon_runtime.stores.memory.rows import Agenda, Listening, Mail, Row
+from ergon_runtime.stores.memory.rows import Agenda, Listening, Mail, Row, seq_of
 
 
 class Mailboxes:
@@ -33,14 +33,14 @@ class Mailboxes:
     def visible(self, row: Row) -> tuple[Message, ...]:
         """The mail on a flow's channels: its own first, then what is reserved for it."""
         own = [mail for channel in self._heard(row) for mail in row.mail[channel]]
-        return tuple(mail.message for part in (own, row.reserved.values()) for mail in sorted(part, key=_seq))
+        return tuple(mail.message for part in (own, row.reserved.values()) for mail in sorted(part, key=seq_of))
 
     def find(self, row: Row, message_id: str) -> Mail | None:
         """A message in a flow's own mailbox or reserved for it: what it hears comes first."""
         heard = [mail for channel in self._heard(row) for mail in row.mail[channel]]
-        reserved = sorted(row.reserved.values(), key=_seq)
+        reserved = sorted(row.reserved.values(), key=seq_of)
         other = [mail for box in row.mail.values() for mail in box]
-        boxes = (sorted(heard, key=_seq), reserved, sorted(other, key=_seq))
+        boxes = (sorted(heard, key=seq_of), reserved, sorted(other, key=seq_of))
         return next((mail for box in boxes for mail in box if mail.message.id == message_id), None)
 
     def send(self, send: Send, now: int) -> bool:
@@ -82,7 +82,7 @@ class Mailboxes:
             if self._take(row, mail):
                 insort(self.free.setdefault(channel, []), (row.waits[channel].order, row.flow.id))
                 touched.add(channel)
-            row.aside.append(mail.message)
+            row.aside.append(mail)
         return touched
 
     def listen(self, row: Row, channels: frozenset[str], now: int) -> set[str]:
@@ -138,7 +138,7 @@ class Mailboxes:
             self._agenda.add(row)
 
     def _keep(self, mail: Mail) -> None:
-        insort(self.kept.setdefault(mail.message.channel, []), mail, key=_seq)
+        insort(self.kept.setdefault(mail.message.channel, []), mail, key=seq_of)
 
     def _take(self, row: Row, mail: Mail) -> bool:
         """Take a message away from a flow; whether it was a reserved one."""
@@ -164,7 +164,3 @@ class Mailboxes:
         if place in free:
             free.remove(place)
         return set()
-
-
-def _seq(mail: Mail) -> int:
-    return mail.seq

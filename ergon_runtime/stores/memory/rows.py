@@ -17,6 +17,11 @@ class Mail:
     message: Message
 
 
+def seq_of(mail: Mail) -> int:
+    """The order of mail."""
+    return mail.seq
+
+
 @dataclass(slots=True)
 class Listening:
     """A wait; `order` is its place among all waits ever begun."""
@@ -51,7 +56,7 @@ class Row:
     waits: dict[str, Listening] = field(default_factory=dict[str, Listening])
     reserved: dict[str, Mail] = field(default_factory=dict[str, Mail])
     mail: dict[str, list[Mail]] = field(default_factory=dict[str, list[Mail]])
-    aside: list[Message] = field(default_factory=list[Message])
+    aside: list[Mail] = field(default_factory=list[Mail])
     heard: int = 0
     """When it last got mail that it listens to, on the store's counter."""
 
@@ -82,7 +87,7 @@ class Row:
             recoveries=self.recoveries,
             deaths=self.deaths,
             waits=tuple(Wait(c, w.since, c in self.reserved) for c, w in sorted(self.waits.items())),
-            aside=tuple(self.aside),
+            aside=tuple(mail.message for mail in sorted(self.aside, key=seq_of)),
         )
 
     def claimed(self, now: int, before: Status, due: int | None, mail: tuple[Message, ...]) -> Claim:

@@ -83,7 +83,7 @@ class MemoryState:
             return CommitReply(row.token == commit.lease.token, self.mailboxes.visible(row), now)
         if row.token != commit.lease.token or (row.head, len(row.journal)) != (commit.predecessor, commit.start):
             raise LeaseLost(commit.lease.flow)
-        consumed, aside = self._taken(row, commit.consumed), self._taken(row, commit.aside)
+        consumed, aside = self._taken(row, commit.consumed), self._taken(row, rules.set_aside(commit))
         self._check_creates(commit.creates)
         self._apply(row, commit, consumed, aside, now)
         return CommitReply(row.token is not None, self.mailboxes.visible(row), now)

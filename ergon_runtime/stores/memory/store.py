@@ -118,7 +118,7 @@ class MemoryStore:
     async def now(self) -> int:
         return self._shared.state.clock()
 
-    async def wait(self, worker: str, timeout: float) -> frozenset[str]:  # noqa: ASYNC109 - the contract's
+    async def wait(self, worker: str, timeout: float) -> frozenset[str]:
         """The first wait of a worker name returns at once: what changed before it is not known to have been seen."""
         strokes, heard = self._told.get(worker, (-1, 0))
         await self._shared.bell.wait(strokes, timeout)

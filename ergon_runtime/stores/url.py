@@ -1,0 +1,122 @@
+"""Store addresses: what they may look like, and how to open what they name.
+
+    memory://                                  this process's memory
+    sqlite:///ergon.db                         a file, relative to the working directory
+    sqlite:////var/lib/ergon.db                a file, absolute
+    sqlite:///ergon.db?synchronous=normal      faster, but a power cut may take the last commits
+
+Percent-escapes are decoded in paths. A new kind of store is a case in `parse` and one in `_store`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from ergon_runtime.errors import ConfigError
+from ergon_runtime.stores.contract import Store
+from ergon_runtime.stores.memory import MemoryStore
+from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore
+from ergon_runtime.stores.sqlite.connection import Synchronous
+
+_FORMS = "memory://, sqlite:///relative/path.db or sqlite:////absolute/path.db"
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryAddress:
+    """This process's memory."""
+
+    path: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SQLiteAddress:
+    """A SQLite file. `path` is as written: relative ones are relative to the working directory."""
+
+    path: Path
+    synchronous: Synchronous = "full"
+
+
+Address = MemoryAddress | SQLiteAddress
+
+
+def parse(url: str) -> Address:
+    """Read a store address; nothing is opened. `path` of the answer is the store's file, if it has one. Raises
+    ConfigError."""
+    scheme, separator, rest = url.partition("://")
+    match scheme.lower() if separator else "":
+        case "memory":
+            if rest:
+                raise ConfigError(f"memory:// takes no path or options, but the store is {_shown(url)!r}")
+            return MemoryAddress()
+        case "sqlite":
+            return _sqlite(url)
+        case "redis" | "rediss":
+            raise ConfigError(
+                f"the store {_shown(url)!r} needs ergon-runtime[redis], which is not available in this version;"
+                " use a sqlite:/// address"
+            )
+        case _:
+            raise ConfigError(f"{_shown(url)!r} is not a store address; write {_FORMS}")
+
+
+@contextlib.asynccontextmanager
+async def open_store(url: str, *, create: bool = True, read_only: bool = False) -> AsyncGenerator[Store]:
+    """Open the store at an address, and close it at the end.
+
+    With `create=False` a store that does not exist is an error, and nothing is created. With `read_only` nothing is
+    created, migrated or written; it works on files and folders that may only be read. Raises ConfigError for the
+    address, StoreUnavailable, StoreCorrupt and SchemaMismatch for the store.
+    """
+    store = _store(parse(url), create=create, read_only=read_only)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _store(address: Address, *, create: bool, read_only: bool) -> Store:
+    match address:
+        case MemoryAddress():
+            return MemoryStore()
+        case SQLiteAddress(path, synchronous):
+            return SQLiteStore(path, SQLiteOptions(create=create, read_only=read_only, synchronous=synchronous))
+        case _:
+            assert_never(address)
+
+
+def _sqlite(url: str) -> SQLiteAddress:
+    parts = urlsplit(url)
+    if parts.netloc:
+        raise ConfigError(
+            f"{url!r} names a host; a path begins after three slashes: sqlite:///{parts.netloc}{parts.path}"
+        )
+    path = unquote(parts.path.removeprefix("/"))
+    if path in {"", "/", ":memory:"} or "\0" in path:
+        raise ConfigError(f"{url!r} names no file; write {_FORMS}")
+    if parts.fragment:
+        raise ConfigError(f"{url!r} has a '#', which a path must write as %23")
+    return SQLiteAddress(Path(path), _synchronous(url, parts.query))
+
+
+def _synchronous(url: str, query: str) -> Synchronous:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    value = options.pop("synchronous", "full").lower()
+    if options:
+        raise ConfigError(f"{url!r} has the unknown option {next(iter(options))!r}; the only one is synchronous")
+    match value:
+        case "full" | "normal":
+            return value
+        case _:
+            raise ConfigError(f"{url!r}: synchronous is full or normal, not {value!r}")
+
+
+def _shown(url: str) -> str:
+    """The address without what may be a password."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
