@@ -45,6 +45,7 @@ from ergon_runtime.errors import CodecError, Conflict, LeaseLost, StoreUnavailab
 from ergon_runtime.lease import HeldLease, boot_seconds
 from ergon_runtime.steps import StepBodies
 from ergon_runtime.stores.contract import Store
+from ergon_runtime.turns import in_callback
 
 log = logging.getLogger(__name__)
 
@@ -163,10 +164,10 @@ class Runner:
                     records = await self._write(draft)
                     if draft.release:
                         return self._keep(machine, records, draft)
-                    await self._in_callback(machine, partial(machine.feed, records))
+                    await self._turn(machine, partial(machine.feed, records))
                 case Begin():
                     started = Started("", 0, self.claim.seed, self.claim.version, ENGINE, _python())
-                    await self._in_callback(machine, partial(machine.begin, started))
+                    await self._turn(machine, partial(machine.begin, started))
                 case End():
                     ending = self._ending(machine)
                     await self._write(finish(machine, situation, ending))
@@ -367,24 +368,10 @@ class Runner:
         if not self.held.safe(self._engine.boot()):
             raise LeaseLost(self.held.lease.flow)
 
-    async def _in_callback(self, machine: FlowMachine, work: Callable[[], None]) -> None:
-        """Run flow code from a plain callback in a fresh context, outside any task of the worker's loop (L4)."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
+    async def _turn(self, machine: FlowMachine, work: Callable[[], None]) -> None:
+        """Run flow code, and warn when it takes long."""
         began = time.perf_counter()
-
-        def call() -> None:
-            try:
-                work()
-            except BaseException as error:  # noqa: BLE001  handed on to the awaiting runner
-                if not done.done():
-                    done.set_exception(error)
-            else:
-                if not done.done():
-                    done.set_result(None)
-
-        loop.call_soon(call, context=Context())
-        await done
+        await in_callback(work)
         if (took := time.perf_counter() - began) > SLOW_TURN:
             log.warning("flow %s ran %.1f s without awaiting, at %s", machine.id, took, machine.where())
 

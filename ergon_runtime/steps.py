@@ -73,13 +73,13 @@ class StepBodies:
         for op in to_begin:
             if any(isinstance(marker, StepBegun) and marker.key == op.key for marker in machine.markers):
                 self._to_begin.append(op)  # its start is not committed yet
-            elif machine.ops.get(op.key) is op and not op.stopping:
+            elif machine.open.holds(op) and not op.stopping:
                 self._start(op)
-        for op in machine.take_asked():
+        for op in machine.open.take_asked():
             self._consider(op)
-        for op in machine.take_retries(self._clock()):
+        for op in machine.open.take_retries(self._clock()):
             self._consider(op)
-        for op in machine.take_stops():
+        for op in machine.open.take_stops():
             self._stop(op)
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class StepBodies:
 
     def _consider(self, op: StepOp) -> None:
         machine = self._machine
-        failure = machine.failures.get(op.key)
+        failure = machine.open.failures.get(op.key)
         if op.key in self._bodies or op.stopping:  # a stop is asked for apart
             return
         if machine.outcome_unknown(op):
@@ -110,7 +110,7 @@ class StepBodies:
     def _start(self, op: StepOp) -> None:
         call = op.call
         assert isinstance(call, StepCall)
-        failure = self._machine.failures.get(op.key)
+        failure = self._machine.open.failures.get(op.key)
         attempt = failure.attempt + 1 if failure else 1
         body = self._bodies[op.key] = Body(op, call, attempt, self._clock())
         self._live += 1
@@ -173,7 +173,7 @@ class StepBodies:
             self._add(self._stopped(body))
 
     def _tries(self, op: StepOp) -> int:
-        failure = self._machine.failures.get(op.key)
+        failure = self._machine.open.failures.get(op.key)
         return failure.attempt if failure else 0
 
     def _failed(self, body: Body, error: BaseException) -> StepEntry:

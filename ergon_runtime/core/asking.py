@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
+from ergon_runtime.core.divergence import describe, divergence
 from ergon_runtime.core.entries import ChildCancelled, ChildCreated, ChildEnded, SignalReceived, StepEnded
-from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.loop import FlowFuture, FlowLoop, FlowTimer
-from ergon_runtime.core.machine import FlowMachine, describe
+from ergon_runtime.core.machine import FlowMachine
 from ergon_runtime.core.operations import ChildOp, SignalOp, StepOp, TimerOp
 
 
@@ -36,7 +36,7 @@ async def step_end(
         return await future
     except asyncio.CancelledError:
         machine.stop_step(op)
-        while not op.over and machine.ops.get(key) is op:
+        while not op.over and machine.open.holds(op):
             op.ended = FlowFuture(loop=machine.loop)
             try:
                 await op.ended
@@ -103,7 +103,8 @@ class ChildRequest:
         if recorded is None:
             machine.mark(asked)
         elif not isinstance(recorded, ChildCreated) or recorded.digest != digest:
-            raise machine.stop(_other_child(machine, recorded, asked))
+            message = f"child {self.key} has other arguments"
+            raise machine.stop(divergence(self.key, message, recorded, (describe(asked),), machine.where()))
 
     async def end(self) -> ChildEnded:
         """Wait for the child's end. The last waiter to be cancelled cancels the child, unless it is detached."""
@@ -134,14 +135,3 @@ class ChildRequest:
         recorded = self._machine.see(ChildCancelled.kind, self.key)
         if not self._detached and not op.over and recorded is None:
             self._machine.mark(ChildCancelled(self.key, 0, self.id))
-
-
-def _other_child(machine: FlowMachine, recorded: Any, asked: ChildCreated) -> Fault:
-    return Fault(
-        FaultKind.DIVERGED,
-        f"child {asked.key} has other arguments",
-        key=asked.key,
-        recorded=describe(recorded),
-        current=(describe(asked),),
-        where=machine.where(),
-    )

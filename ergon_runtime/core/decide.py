@@ -133,7 +133,7 @@ def decide(machine: FlowMachine, s: Situation) -> Decision:
         return chosen.draft(machine, status=Status.PENDING, due=s.clock, release=True)
     if chosen.entries or chosen.aside or chosen.waits != s.waits:
         return chosen.draft(machine)
-    return Park(machine.due())
+    return Park(machine.open.due())
 
 
 def finish(machine: FlowMachine, s: Situation, ending: Ending) -> Draft:
@@ -249,8 +249,8 @@ def cancel_before(last_time: int, clock: int, message: Message | None) -> Draft:
 
 
 def _suspend(machine: FlowMachine, s: Situation, chosen: _Chosen) -> Draft:
-    due = machine.due()
-    if due is None and not chosen.waits and not machine.ops:
+    due = machine.open.due()
+    if due is None and not chosen.waits and not len(machine.open):
         fault = Fault(FaultKind.STUCK, "the flow waits for something that can never come", where=machine.where())
         raise fault
     draft = chosen.draft(machine, status=Status.WAITING, due=due, release=True)
@@ -278,9 +278,9 @@ def _choose(machine: FlowMachine, s: Situation) -> _Chosen:
                 consumed.append(found.message)
             if found.served is not None:
                 served.append(found.served)
-    waits = machine.channels()
+    waits = machine.open.channels()
     if served:
-        waits -= {op.channel for op in served if len(machine.listeners[op.channel]) == 1}
+        waits -= {op.channel for op in served if len(machine.open.listeners(op.channel)) == 1}
     return _Chosen(tuple(entries), len(entries) - markers, tuple(consumed), tuple(aside), results, waits)
 
 
@@ -295,13 +295,13 @@ def _completions(machine: FlowMachine, s: Situation, at: int, aside: list[str]) 
         if message.channel == CANCEL and not cancelled:
             cancelled = True
             yield _Found(CancelReceived(f"cancel {message.id}", at, message.id), message.id)
-        for op in machine.listeners.get(message.channel, ())[:1]:
+        for op in machine.open.listeners(message.channel)[:1]:
             if isinstance(op, ChildOp) and op.key not in children:
                 children.add(op.key)
                 yield _Found(_child_end(op, message, at), message.id, op)
     for result in s.results:
         yield _Found(replace(result, at=at), result=True)
-    for timer in machine.timers_due(s.clock, s.limit):
+    for timer in machine.open.timers_due(s.clock, s.limit):
         entry = TimerFired(timer.key, max(at, timer.due), timer.digest, timer.name, timer.sleep, timer.asked, timer.due)
         yield _Found(entry)
 
@@ -309,7 +309,7 @@ def _completions(machine: FlowMachine, s: Situation, at: int, aside: list[str]) 
 def _signal(machine: FlowMachine, s: Situation, at: int, aside: list[str]) -> _Found | None:
     """The first message that fits a wait for it; those before it that do not fit are set aside (S4)."""
     for message in s.mail:
-        for op in machine.listeners.get(message.channel, ()):
+        for op in machine.open.listeners(message.channel):
             if not isinstance(op, SignalOp):
                 continue
             value = message.body.decode(errors="replace")

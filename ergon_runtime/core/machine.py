@@ -1,7 +1,7 @@
 """FlowMachine: one flow in memory, sans I/O. Entries in, requests out; no clock, no randomness of its own, no store.
 
 Feed it a journal, call `advance`; it runs the flow code to where nothing recorded is left to deliver. Then read what
-the flow asks for (`take_asked`, `take_stops`, `channels`, `due`, `markers`), commit what happened, and give the
+the flow asks for (`open`, `markers`), commit what happened, and give the
 committed entries back with `feed`. Rules:
 
 L1  One completion a turn; the loop is drained to quiescence between two.
@@ -19,6 +19,7 @@ from random import Random
 from typing import Any, TypeAlias
 
 from ergon_runtime.core import asyncio_fit as asyncio_fit  # flow code needs asyncio mended
+from ergon_runtime.core.divergence import describe, divergence, matches
 from ergon_runtime.core.entries import (
     AttemptFailed,
     CancelReceived,
@@ -34,7 +35,7 @@ from ergon_runtime.core.entries import (
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.history import History, is_delivered
 from ergon_runtime.core.loop import Evicted, FlowLoop, FlowTask, FlowTimer, Scope
-from ergon_runtime.core.operations import ChildOp, Op, SignalOp, StepOp, TimerOp
+from ergon_runtime.core.operations import ChildOp, Op, OpenOperations, StepOp, TimerOp
 from ergon_runtime.core.stack import awaiting_line
 
 ENGINE = 1
@@ -81,13 +82,10 @@ class FlowMachine:
         self.last_time, self.last_commit = history.last_time, history.last_commit
         self.loaded = len(history.strict)
         self.turn = 0
-        self.ops: dict[str, Op] = {}
+        self.open = OpenOperations(history.failures)
         self.marks: dict[tuple[str, str], Mark] = dict(history.marks)
-        self.failures: dict[str, AttemptFailed] = dict(history.failures)
         self.markers: list[Marker] = []
         """Markers to commit, in order; their time is set when they are."""
-        self.listeners: dict[str, list[SignalOp | ChildOp]] = {}
-        self._channels: frozenset[str] | None = frozenset()
         self.finished_children: set[str] = set()
         self.begun_now: set[str] = set()
         self.main: FlowTask[Any] | None = None
@@ -105,12 +103,6 @@ class FlowMachine:
         self._gone: dict[str, tuple[str, str]] = {}
         self._unseen: set[tuple[str, str]] = set(history.marks)
         self._patches: dict[str, bool] = {}
-        self._asked: list[StepOp] = []
-        self._stops: list[StepOp] = []
-        self._timers: list[tuple[int, int, TimerOp]] = []
-        self._timers_asked = 0
-        self._retries: list[tuple[int, str]] = [(failure.due, key) for key, failure in self.failures.items()]
-        heapq.heapify(self._retries)
         self._cancelled_tasks: set[FlowTask[Any]] = set()
         self.loop = FlowLoop(self, f"{seed}/{self.life}", report)  # type: ignore[abstract]  # the rest refuses, by table
 
@@ -146,8 +138,7 @@ class FlowMachine:
             if not isinstance(entry, Started):
                 self.last_commit = record.commit
             if isinstance(entry, AttemptFailed):
-                self.failures[entry.key] = entry
-                heapq.heappush(self._retries, (entry.due, entry.key))
+                self.open.add_failure(entry)
             elif is_delivered(entry):
                 self._strict.append(record)
         if not self.done:
@@ -171,54 +162,6 @@ class FlowMachine:
         self.loop.evict()
 
     # --- what the runner reads
-    def take_asked(self) -> list[StepOp]:
-        """Steps asked for since the last call and still open."""
-        asked, self._asked = self._asked, []
-        return [op for op in asked if self.ops.get(op.key) is op]
-
-    def take_stops(self) -> list[StepOp]:
-        """Steps asked to stop since the last call and still open."""
-        stops, self._stops = self._stops, []
-        return [op for op in stops if self.ops.get(op.key) is op]
-
-    def channels(self) -> frozenset[str]:
-        """The channels the flow listens to, besides `cancel`."""
-        if self._channels is None:
-            self._channels = frozenset(self.listeners)
-        return self._channels
-
-    def due(self) -> int | None:
-        """When the next timer or retry falls due."""
-        while self._timers and self.ops.get(self._timers[0][2].key) is not self._timers[0][2]:
-            heapq.heappop(self._timers)
-        while self._retries and not self._retry_pending(*self._retries[0]):
-            heapq.heappop(self._retries)
-        heads = [heap[0][0] for heap in (self._timers, self._retries) if heap]
-        return min(heads, default=None)
-
-    def timers_due(self, clock: int, limit: int) -> list[TimerOp]:
-        """Timers due by now, earliest first; ties in the order asked for."""
-        due: list[TimerOp] = []
-        kept: list[tuple[int, int, TimerOp]] = []
-        while self._timers and self._timers[0][0] <= clock and len(due) < limit:
-            row = heapq.heappop(self._timers)
-            if self.ops.get(row[2].key) is row[2]:
-                due.append(row[2])
-                kept.append(row)
-        for row in kept:  # they stay until their entries are delivered
-            heapq.heappush(self._timers, row)
-        return due
-
-    def take_retries(self, clock: int) -> list[StepOp]:
-        """Steps whose next try is due by now."""
-        ready: list[StepOp] = []
-        while self._retries and self._retries[0][0] <= clock:
-            due, key = heapq.heappop(self._retries)
-            op = self.ops.get(key)
-            if isinstance(op, StepOp) and self._retry_pending(due, key):
-                ready.append(op)
-        return ready
-
     def outcome_unknown(self, op: StepOp) -> bool:
         """An at-most-once step that was begun, here or in an earlier life, and whose end is not recorded (T5)."""
         if not op.at_most_once or op.key in self.begun_now:
@@ -257,22 +200,15 @@ class FlowMachine:
             )
         self._unseen.discard(("begun", op.key))
         self._gone.pop(op.key, None)
-        self.ops[op.key] = op
+        self.open.add(op)
         remembered = self._pool.get(op.key)
         if remembered is not None and matches(op, remembered.entry):
             heapq.heappush(self._remembered, (remembered.seq, op.key))
-        if isinstance(op, StepOp):
-            self._asked.append(op)
-        elif isinstance(op, TimerOp):
-            self._timers_asked += 1
-            heapq.heappush(self._timers, (op.due, self._timers_asked, op))
-        else:
-            self._listen(op)
 
     def abandon(self, op: Op) -> None:
         """The flow code no longer waits for it."""
-        if self.ops.get(op.key) is op and not self.loop.evicted:
-            self._close(op)
+        if self.open.holds(op) and not self.loop.evicted:
+            self.open.remove(op)
             self._gone[op.key] = (op.kind, op.digest)
 
     def stop_step(self, op: StepOp) -> None:
@@ -282,8 +218,7 @@ class FlowMachine:
         if self.turn == op.turn:
             self.abandon(op)
         else:
-            op.stopping = True
-            self._stops.append(op)
+            self.open.ask_stop(op)
 
     def mark(self, marker: Mark) -> None:
         """Record a marker in the next commit."""
@@ -335,7 +270,7 @@ class FlowMachine:
         self.ask(TimerOp(key, name, self.now, self.due_at(when), sleep, self.turn, handle))
 
     def drop_alarm(self, handle: FlowTimer) -> None:
-        op = self.ops.get(handle.key)
+        op = self.open.get(handle.key)
         if isinstance(op, TimerOp) and op.handle is handle:
             self.abandon(op)
 
@@ -350,7 +285,7 @@ class FlowMachine:
         """Deliver one completion; False when nothing recorded is left."""
         while self._remembered:
             _, key = heapq.heappop(self._remembered)
-            op, record = self.ops.get(key), self._pool.get(key)
+            op, record = self.open.get(key), self._pool.get(key)
             if op is not None and record is not None and matches(op, record.entry):
                 del self._pool[key]
                 self._give("pool", op, record.entry)
@@ -370,7 +305,7 @@ class FlowMachine:
         if isinstance(entry, CancelReceived):
             self._deliver_cancel(entry)
             return
-        op = self.ops.get(entry.key)
+        op = self.open.get(entry.key)
         if op is None:
             if not self._skippable(entry):
                 raise self._divergence(
@@ -391,7 +326,7 @@ class FlowMachine:
     def _give(self, how: str, op: Op, entry: Entry) -> None:
         self.now = max(self.now, entry.at)
         self._note(how, op.key)
-        self._close(op)
+        self.open.remove(op)
         op.over = True
         self.turn += 1
         if entry.kind == "stopped":  # a late result may still follow, and is skipped
@@ -407,26 +342,9 @@ class FlowMachine:
         elif not op.future.done():
             op.future.set_result(entry)  # type: ignore[arg-type]  # `matches` has compared the kinds
 
-    def _close(self, op: Op) -> None:
-        del self.ops[op.key]
-        if isinstance(op, SignalOp | ChildOp):
-            listeners = self.listeners[op.channel]
-            listeners.remove(op)
-            if not listeners:
-                del self.listeners[op.channel]
-            self._channels = None
-
-    def _listen(self, op: SignalOp | ChildOp) -> None:
-        self.listeners.setdefault(op.channel, []).append(op)
-        self._channels = None
-
     def _note(self, how: str, key: str) -> None:
         if self._observer is not None:
             self._observer(how, key, self.now)
-
-    def _retry_pending(self, due: int, key: str) -> bool:
-        failure = self.failures.get(key)
-        return failure is not None and failure.due == due and key in self.ops
 
     # --- the end
     def _end_if_over(self) -> None:
@@ -450,7 +368,7 @@ class FlowMachine:
             self.loop.drain()
 
     def _check_leftovers(self) -> None:
-        for op in list(self.ops.values()):  # outlived by the flow's end
+        for op in self.open:  # outlived by the flow's end
             self.abandon(op)
         rest, self._position = self._strict[self._position :], len(self._strict)
         for record in rest:
@@ -471,38 +389,7 @@ class FlowMachine:
         return self._divergence(key, f"the code does not ask for {describe(marker)}", marker, self._open_requests())
 
     def _open_requests(self) -> tuple[str, ...]:
-        return tuple(describe(op) for op in self.ops.values()) or ("the end" if self.done else "nothing",)
+        return tuple(describe(op) for op in self.open) or ("the end" if self.done else "nothing",)
 
     def _divergence(self, key: str, message: str, recorded: Entry, current: tuple[str, ...]) -> Fault:
-        return Fault(
-            FaultKind.DIVERGED,
-            message,
-            key=key,
-            recorded=describe(recorded),
-            current=current,
-            where=self.where(),
-        )
-
-
-def matches(op: Op, entry: Entry) -> bool:
-    """Whether a recorded completion answers this operation."""
-    kind = "step" if entry.kind == "stopped" else entry.kind
-    return (
-        op.kind == kind and getattr(entry, "digest", None) == op.digest and getattr(entry, "name", op.name) == op.name
-    )
-
-
-def describe(thing: Op | Entry) -> str:
-    """An operation or entry in a few words, for people: kind, key and arguments."""
-    match thing.kind:
-        case "step" | "stopped" | "attempt":
-            return f"step {thing.key}{_short(getattr(thing, 'args', ''))}"
-        case "child" | "created" | "child_cancelled":
-            return f"child {thing.key}{_short(getattr(thing, 'args', ''))}"
-        case kind:
-            return f"{kind} {thing.key}"
-
-
-def _short(args: str) -> str:
-    inner = args[1:-1] if args[:1] in {"[", "{"} else args
-    return f"({inner[:77]}…)" if len(inner) > 78 else f"({inner})"
+        return divergence(key, message, recorded, current, self.where())

@@ -22,9 +22,9 @@ MANY = 20
 def waiting_note(machine: FlowMachine, waits: Sequence[Item] | None = None) -> bytes:
     """What the flow waits for: the machine's open operations, unless told."""
     if waits is None:
-        ops = sorted(machine.ops.values(), key=_urgency)[:MANY]
+        ops = sorted(machine.open, key=_urgency)[:MANY]
         waits = [_wait(machine, op) for op in ops]
-    return _pack({"attempt": machine.attempt, "life": machine.life, "waits": waits, "open": len(machine.ops)})
+    return _pack({"attempt": machine.attempt, "life": machine.life, "waits": waits, "open": len(machine.open)})
 
 
 def blocked_note(machine: FlowMachine | None, fault: Fault, clock: int) -> bytes:
@@ -49,7 +49,7 @@ def _wait(machine: FlowMachine, op: Op) -> Item:
         case TimerOp():
             return {"kind": "timer", "key": op.key, "sleep": op.sleep, "since": op.asked, "due": op.due}
         case StepOp():
-            failure = machine.failures.get(op.key)
+            failure = machine.open.failures.get(op.key)
             found: dict[str, Any] = {"kind": "retry", "key": op.key, "name": op.name}
             if failure is not None:
                 found |= {"attempt": failure.attempt, "due": failure.due, "since": failure.at}

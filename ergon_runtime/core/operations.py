@@ -1,12 +1,17 @@
-"""Operations: what flow code has asked for and not got yet. One object per key, owned by the machine."""
+"""Operations: what flow code has asked for and not got yet, one object per key, and the indexed set of those open.
+
+The indexes (channels, timers, retries, steps to look at) keep every question cheap in wide flows; rows of a heap whose
+operation is no longer open are passed over when they come up.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import heapq
+from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar, TypeAlias
 
-from ergon_runtime.core.entries import ChildEnded, SignalReceived, StepEnded
+from ergon_runtime.core.entries import AttemptFailed, ChildEnded, SignalReceived, StepEnded
 from ergon_runtime.core.loop import FlowTimer
 
 
@@ -92,3 +97,116 @@ class ChildOp:
 
 
 Op: TypeAlias = StepOp | TimerOp | SignalOp | ChildOp
+
+
+class OpenOperations:
+    """The operations a flow has open, by key."""
+
+    def __init__(self, failures: Mapping[str, AttemptFailed]) -> None:
+        self.failures: dict[str, AttemptFailed] = dict(failures)
+        """The last failed try of each step that has one."""
+        self._by_key: dict[str, Op] = {}
+        self._listeners: dict[str, list[SignalOp | ChildOp]] = {}
+        self._channels: frozenset[str] | None = frozenset()
+        self._timers: list[tuple[int, int, TimerOp]] = []
+        self._timers_asked = 0
+        self._retries: list[tuple[int, str]] = [(failure.due, key) for key, failure in self.failures.items()]
+        heapq.heapify(self._retries)
+        self._asked: list[StepOp] = []
+        self._stops: list[StepOp] = []
+
+    def __iter__(self) -> Iterator[Op]:
+        return iter(list(self._by_key.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def get(self, key: str) -> Op | None:
+        return self._by_key.get(key)
+
+    def holds(self, op: Op) -> bool:
+        return self._by_key.get(op.key) is op
+
+    def add(self, op: Op) -> None:
+        self._by_key[op.key] = op
+        match op:
+            case StepOp():
+                self._asked.append(op)
+            case TimerOp():
+                self._timers_asked += 1
+                heapq.heappush(self._timers, (op.due, self._timers_asked, op))
+            case SignalOp() | ChildOp():
+                self._listeners.setdefault(op.channel, []).append(op)
+                self._channels = None
+
+    def remove(self, op: Op) -> None:
+        del self._by_key[op.key]
+        if isinstance(op, SignalOp | ChildOp):
+            listeners = self._listeners[op.channel]
+            listeners.remove(op)
+            if not listeners:
+                del self._listeners[op.channel]
+            self._channels = None
+
+    def add_failure(self, failure: AttemptFailed) -> None:
+        """A try failed; the next is due later."""
+        self.failures[failure.key] = failure
+        heapq.heappush(self._retries, (failure.due, failure.key))
+
+    def ask_stop(self, op: StepOp) -> None:
+        op.stopping = True
+        self._stops.append(op)
+
+    def take_asked(self) -> list[StepOp]:
+        """Steps asked for since the last call and still open."""
+        asked, self._asked = self._asked, []
+        return [op for op in asked if self.holds(op)]
+
+    def take_stops(self) -> list[StepOp]:
+        """Steps asked to stop since the last call and still open."""
+        stops, self._stops = self._stops, []
+        return [op for op in stops if self.holds(op)]
+
+    def take_retries(self, clock: int) -> list[StepOp]:
+        """Steps whose next try is due by now."""
+        ready: list[StepOp] = []
+        while self._retries and self._retries[0][0] <= clock:
+            due, key = heapq.heappop(self._retries)
+            op = self._by_key.get(key)
+            if isinstance(op, StepOp) and self._retry_pending(due, key):
+                ready.append(op)
+        return ready
+
+    def listeners(self, channel: str) -> list[SignalOp | ChildOp]:
+        """Who waits on a channel, first come first."""
+        return self._listeners.get(channel, [])
+
+    def channels(self) -> frozenset[str]:
+        """The channels waited on."""
+        if self._channels is None:
+            self._channels = frozenset(self._listeners)
+        return self._channels
+
+    def due(self) -> int | None:
+        """When the next timer or retry falls due."""
+        while self._timers and not self.holds(self._timers[0][2]):
+            heapq.heappop(self._timers)
+        while self._retries and not self._retry_pending(*self._retries[0]):
+            heapq.heappop(self._retries)
+        heads = [heap[0][0] for heap in (self._timers, self._retries) if heap]
+        return min(heads, default=None)
+
+    def timers_due(self, clock: int, limit: int) -> list[TimerOp]:
+        """At most `limit` timers due by now, earliest first; ties in the order asked for. They stay open."""
+        rows: list[tuple[int, int, TimerOp]] = []
+        while self._timers and self._timers[0][0] <= clock and len(rows) < limit:
+            row = heapq.heappop(self._timers)
+            if self.holds(row[2]):
+                rows.append(row)
+        for row in rows:
+            heapq.heappush(self._timers, row)
+        return [op for _, _, op in rows]
+
+    def _retry_pending(self, due: int, key: str) -> bool:
+        failure = self.failures.get(key)
+        return failure is not None and failure.due == due and key in self._by_key
