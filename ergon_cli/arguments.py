@@ -1,4 +1,4 @@
-"""Values from the command line: a flow's arguments and a signal's payload.
+"""A flow's arguments from the command line.
 
 `-a name=text` is converted by the parameter's hint, `-a name:=JSON` and `-a name:=@file` are JSON, `--input` is a JSON
 object that -a overrides. All that is wrong with them is told at once, under the flow's signature, with code 2.
@@ -13,9 +13,9 @@ from typing import Protocol
 
 from ergon_cli.exits import MAX_LINES, CommandError, ExitCode
 from ergon_cli.import_errors import did_you_mean
-from ergon_cli.payloads import check_size, encoded, loads, members, not_json, position, read, read_stdin
+from ergon_cli.payloads import check_size, encoded, loads, members, not_json, read, read_stdin
 from ergon_cli.text import clip
-from ergon_runtime.codec import hint_name, parse_json, parse_text
+from ergon_runtime.codec import UNHINTED, hint_name, parse_json, parse_text
 from ergon_runtime.errors import CodecError
 
 _PAIR = re.compile(r"([^\W\d]\w*)(:=@|:=|=)(.*)", re.DOTALL)
@@ -112,13 +112,7 @@ def _pair(pair: str) -> tuple[str, Given]:
 
 
 def _converted(value: Given, hint: object) -> object:
-    if not value.is_json:
-        return parse_text(value.text, hint)
-    try:
-        loads(value.text)
-    except ValueError as error:
-        raise CodecError(f"not JSON ({position(error)})") from None
-    return parse_json(value.text, hint)
+    return parse_json(value.text, hint) if value.is_json else parse_text(value.text, hint)
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
@@ -137,14 +131,16 @@ def _refusal(flow: SignatureLike, problems: Sequence[tuple[str, str]]) -> Comman
 def signature(flow: SignatureLike) -> str:
     """A flow's signature for people: OrderFlow(order_id: str, express: bool = False)."""
     parts = (
-        f"{each.name}: {hint_name(each.hint)}" + ("" if each.required else f" = {clip(repr(each.default), 40)}")
+        each.name
+        + ("" if each.hint is UNHINTED else f": {hint_name(each.hint)}")
+        + ("" if each.required else f" = {clip(repr(each.default), 40)}")
         for each in flow.parameters
     )
     return f"{flow.name}({', '.join(parts)})"
 
 
 def _base(source: str) -> dict[str, Given]:
-    """The members of --input, each with its own JSON text, so that no number is rounded on the way."""
+    """The members of --input, each with its own JSON text, so that nothing is written anew on the way."""
     match source[:1]:
         case "@":
             text = read(source[1:])

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from ergon_cli.text import json_line, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+Overflow = Literal["ellipsis", "crop"]
 STATUS_STYLES: Mapping[str, str] = {
     "completed": "green",
     "failed": "red",
@@ -69,13 +70,16 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     if not is_terminal(sys.stdout):
         sys.stdout.write("".join("\t".join(row) + "\n" for row in cells))
         return
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    fancy = takes_unicode(sys.stdout)
-    for column in columns:
-        table.add_column(column, no_wrap=True, overflow="ellipsis" if fancy else "crop")
+    overflow: Overflow = "ellipsis" if takes_unicode(sys.stdout) else "crop"
+    for index, column in enumerate(columns):
+        # Only the last column gives way: it is the prose, those before it are what people copy.
+        whole = None if index == len(columns) - 1 else max(cell_len(row[index]) for row in [list(columns), *cells])
+        table.add_column(column, no_wrap=True, overflow=overflow, min_width=whole)
     for row in cells:
         table.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in row))
     make_console(sys.stdout).print(table)
