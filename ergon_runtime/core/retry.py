@@ -18,7 +18,7 @@ def seconds(duration: float | timedelta) -> float:
 class RetryPolicy:
     """How often a step or flow is tried, and how long to wait between tries.
 
-    `max_attempts` counts the first try. After try n the delay is `initial * multiplier ** (n - 1)`, at most `max_delay`,
+    `max_attempts` counts the first try. After try n it waits `initial * multiplier ** (n - 1)`, at most `max_delay`,
     then spread by up to `jitter` (a fraction of it) in both directions. Durations are seconds or timedeltas.
     `retryable`, when given, narrows the errors that are tried again; `non_retryable` takes classes out.
     Raises ValueError when a number makes no sense.
