@@ -108,19 +108,23 @@ def _mentions_ergon(path: Path) -> bool:
 
 def _load(target: str, root: Path, registry: Registry[F]) -> None:
     place, _, flow = target.partition(":")
-    before, known = len(registry.flows()), set(sys.modules)
+    before, known = list(registry.flows()), set(sys.modules)
     module = _import(place, target, root)
-    if hasattr(module, "__path__") and len(registry.flows()) == before:
+    if hasattr(module, "__path__") and not _added(registry, before):
         for name in submodules(module):
             _import(name, target, root)
     label = _label(place, root)
-    if len(registry.flows()) == before and module.__name__ not in known:
-        raise CommandError(
-            ExitCode.IMPORT, f"module '{label}' has no flows", "define one with @flow, or name another module"
-        )
+    if not _added(registry, before) and module.__name__ not in known:
+        hint = "define one with @flow, or name another module"
+        raise CommandError(ExitCode.IMPORT, f"module '{label}' has no flows", hint)
     if flow and not _has_flow(module, flow, registry):
         names = list(dict.fromkeys(each.name for each in registry.flows()))
         raise CommandError(ExitCode.IMPORT, f"no flow '{flow}' in '{label}'", did_you_mean(flow, names))
+
+
+def _added(registry: Registry[F], before: Sequence[F]) -> bool:
+    # Not the number: a definition that is made again replaces itself.
+    return any(flow not in before for flow in registry.flows())
 
 
 def _has_flow(module: ModuleType, flow: str, registry: Registry[F]) -> bool:
