@@ -16,6 +16,7 @@ from ergon_cli.import_errors import did_you_mean
 from ergon_cli.payloads import check_size, encoded, loads, members, not_json, read, read_stdin
 from ergon_cli.text import clip
 from ergon_runtime.codec import UNHINTED, hint_name, parse_json, parse_text
+from ergon_runtime.definitions import NO_DEFAULT
 from ergon_runtime.errors import CodecError
 
 _PAIR = re.compile(r"([^\W\d]\w*)(:=@|:=|=)(.*)", re.DOTALL)
@@ -133,10 +134,14 @@ def signature(flow: SignatureLike) -> str:
     parts = (
         each.name
         + ("" if each.hint is UNHINTED else f": {hint_name(each.hint)}")
-        + ("" if each.required else f" = {clip(repr(each.default), 40)}")
+        + ("" if each.required else f" = {_default(each)}")
         for each in flow.parameters
     )
     return f"{flow.name}({', '.join(parts)})"
+
+
+def _default(parameter: ParameterLike) -> str:
+    return "..." if parameter.default is NO_DEFAULT else clip(repr(parameter.default), 40)
 
 
 def _base(source: str) -> dict[str, Given]:

@@ -10,9 +10,12 @@ from textwrap import dedent
 
 import pytest
 
-from ergon_cli.exits import CommandError, error_text
+from ergon_cli.arguments import parse_arguments, signature
+from ergon_cli.exits import CommandError, code_of, error_text
 from ergon_cli.loading import find_flow, load_flows
 from ergon_runtime.config import Flags, load_config
+from ergon_runtime.definitions import registry as definitions
+from ergon_runtime.errors import DefinitionError
 
 
 @dataclass(frozen=True)
@@ -219,6 +222,38 @@ def test_load_what_a_module_prints_stays_off_stdout(
 @pytest.mark.parametrize("target", ["..", "a b", "1x", ":Name", "a..b"])
 def test_load_what_is_no_module_name_is_exit_2(registry: FakeRegistry, tmp_path: Path, target: str) -> None:
     assert refusal(registry, tmp_path, target)[0] == 2
+
+
+REAL = """
+from dataclasses import dataclass, field
+from ergon_runtime.definitions import flow, flow_type
+
+@dataclass
+@flow_type
+class OrderFlow:
+    order_id: str
+    tags: list[str] = field(default_factory=list)
+
+    @flow
+    async def run(self) -> None: ...
+"""
+
+
+@pytest.mark.usefixtures("registry")
+def test_load_real_flows_gives_their_definitions(tmp_path: Path) -> None:
+    write(tmp_path, {"real_flows": REAL})
+    with definitions.isolated() as real:
+        (order,) = load_flows(load_config(tmp_path, {}, Flags(modules=("real_flows",))), real)
+        assert signature(order) == "OrderFlow(order_id: str, tags: list[str] = ...)"
+        assert parse_arguments(order, ["order_id=A", 'tags=["x"]']) == {"order_id": "A", "tags": ["x"]}
+
+
+@pytest.mark.usefixtures("registry")
+def test_load_flow_defined_twice_is_exit_7_naming_both(tmp_path: Path) -> None:
+    write(tmp_path, {"real_one": REAL, "real_two": REAL})
+    with definitions.isolated() as real, pytest.raises(DefinitionError, match=r"real_one.*real_two") as caught:
+        load_flows(load_config(tmp_path, {}, Flags(modules=("real_one", "real_two"))), real)
+    assert code_of(caught.value) == 7
 
 
 def test_find_flow_takes_the_last_version_unless_told() -> None:
