@@ -1,0 +1,199 @@
+"""What every store does: lanes, operators, fingerprints, suspects, clocks.
+
+Tests are named after the rules of the store contract.
+"""
+
+from __future__ import annotations
+
+from ergon_runtime.core.flows import Status
+from tests.stores.harness import LANE, LEASE, Bench, new, on_each_store
+
+# P1: lanes and priorities
+
+
+@on_each_store
+async def test_p1_order_is_priority_then_due_then_id(b: Bench) -> None:
+    now = b.clock.now
+    for flow, priority, due in (
+        ("d", 5, now - 1),
+        ("c", 5, now - 2),
+        ("b", 5, now - 2),
+        ("a", 9, now - 9),
+        ("e", 0, now),
+    ):
+        await b.store.create(new(flow, priority=priority, due=due, lane=LANE if flow < "d" else "other"))
+    claims = await b.claims(lanes=(LANE, "other"), limit=2)
+    assert [claim.lease.flow for claim in claims.claims] == ["e", "b"]
+    assert claims.next_due == now
+    assert await b.claimed(lanes=("other", LANE)) == ["c", "d", "a"]
+
+
+@on_each_store
+async def test_p1_other_lanes_are_left_alone(b: Bench) -> None:
+    await b.store.create(new(lane="other"))
+    claims = await b.claims()
+    assert (claims.claims, claims.next_due) == ((), None)
+
+
+@on_each_store
+async def test_p1_expired_lease_takes_its_place_in_the_order(b: Bench) -> None:
+    await b.begin("b")
+    b.clock.now += LEASE
+    await b.store.create(new("a"))
+    await b.store.create(new("c", due=b.clock.now - 1))
+    assert await b.claimed() == ["c", "a", "b"]
+
+
+@on_each_store
+async def test_p1_next_due_is_the_earliest_of_starts_timers_and_leases(b: Bench) -> None:
+    await b.store.create(new("later", due=b.clock.now + 500, priority=1))
+    assert (await b.claims()).next_due == b.clock.now + 500
+    held = await b.begin("a")
+    await held.release(Status.WAITING, due=b.clock.now + 300)
+    assert (await b.claims()).next_due == b.clock.now + 300
+    await b.begin("lease")
+    assert (await b.claims(ids=("lease",))).next_due == b.clock.now + LEASE
+    b.clock.now += 400
+    assert (await b.claims(limit=0)).next_due == b.clock.now
+
+
+@on_each_store
+async def test_p1_ids_are_claimed_when_due_only(b: Bench) -> None:
+    await b.store.create(new("later", due=b.clock.now + 9))
+    await b.store.create(new("due", lane="other"))
+    claims = await b.claims(ids=("later", "due", "nobody"))
+    assert [claim.lease.flow for claim in claims.claims] == ["due"]
+    assert claims.next_due == b.clock.now + 9
+
+
+# P3: operators; P4: fingerprints
+
+
+@on_each_store
+async def test_p3_operator_takes_any_flow_without_a_lease(b: Bench) -> None:
+    await b.store.create(new("later", due=b.clock.now + 99))
+    await b.waiting("waiting", "signal:go")
+    await (await b.begin("blocked")).release(Status.BLOCKED)
+    await (await b.begin("ended")).end()
+    await b.begin("running")
+    ids = ("blocked", "ended", "later", "running", "waiting", "nobody")
+    got = {c.lease.flow: c.status for c in (await b.claims("op", ids=ids, operator=True)).claims}
+    assert got == {
+        "blocked": Status.BLOCKED,
+        "ended": Status.COMPLETED,
+        "later": Status.WAITING,
+        "waiting": Status.WAITING,
+    }
+
+
+@on_each_store
+async def test_p3_operator_takes_a_flow_whose_lease_has_ended(b: Bench) -> None:
+    await b.begin()
+    b.clock.now += LEASE
+    assert (await b.take("a", operator=True)).claim.status is Status.RUNNING
+
+
+@on_each_store
+async def test_p4_own_fingerprint_is_passed_over(b: Bench) -> None:
+    held = await b.begin()
+    await held.release(Status.BLOCKED, due=b.clock.now, fingerprint="old")
+    claims = await b.claims(fingerprint="old")
+    assert (claims.claims, claims.next_due) == ((), None)
+    assert await b.claimed(ids=("a",), fingerprint="old") == []
+    assert await b.claimed(fingerprint="new") == ["a"]
+
+
+@on_each_store
+async def test_p4_backed_off_due_time_is_kept(b: Bench) -> None:
+    held = await b.begin()
+    await held.release(Status.BLOCKED, due=b.clock.now + 50, fingerprint="old")
+    assert (await b.claims(fingerprint="old")).next_due is None
+    assert (await b.claims(fingerprint="new")).next_due == b.clock.now + 50
+
+
+# P5: suspects
+
+
+async def _suspect(b: Bench, flow_id: str = "a") -> None:
+    """A flow whose owners have died three times: two recoveries, and due again."""
+    await b.begin(flow_id)
+    for _ in range(2):
+        b.clock.now += LEASE
+        await b.take(flow_id)
+    b.clock.now += LEASE
+
+
+@on_each_store
+async def test_p5_suspect_is_passed_over_but_reported(b: Bench) -> None:
+    await _suspect(b)
+    await b.store.create(new("good"))
+    claims = await b.claims()
+    assert [claim.lease.flow for claim in claims.claims] == ["good"]
+    assert claims.suspects
+    assert (await b.claims(ids=("a",))).suspects
+    assert not (await b.claims(lanes=("other",))).suspects
+
+
+@on_each_store
+async def test_p5_alone_takes_one_suspect_and_nothing_else(b: Bench) -> None:
+    await _suspect(b, "a")
+    await b.store.create(new("good"))
+    assert not (await b.claims(ids=("good",), alone=True)).claims
+    claims = await b.claims(alone=True)
+    assert [(c.lease.flow, c.recoveries, c.deaths) for c in claims.claims] == [("a", 3, 0)]
+    assert not claims.suspects
+
+
+@on_each_store
+async def test_p5_death_while_alone_counts_and_a_release_forgets(b: Bench) -> None:
+    await _suspect(b)
+    for deaths in (0, 1, 2):
+        held = await b.take("a", alone=True)
+        assert (held.claim.recoveries, held.claim.deaths) == (3 + deaths, deaths)
+        b.clock.now += LEASE
+    assert (await b.row()).deaths == 2
+    await held.release(Status.PENDING)
+    row = await b.row()
+    assert (row.recoveries, row.deaths) == (0, 0)
+    held = await b.take("a")
+    b.clock.now += LEASE
+    assert (await b.take("a")).claim.deaths == 0
+
+
+@on_each_store
+async def test_p5_second_suspect_is_reported_to_the_one_alone(b: Bench) -> None:
+    await b.store.create(new("a"))
+    await b.store.create(new("b"))
+    for _ in range(3):
+        await b.claims()
+        b.clock.now += LEASE
+    claims = await b.claims(alone=True)
+    assert [claim.lease.flow for claim in claims.claims] == ["a"]
+    assert claims.suspects
+
+
+# P6: clocks
+
+
+@on_each_store
+async def test_p6_claim_states_the_time(b: Bench) -> None:
+    held = await b.begin()
+    assert held.claim.now == await b.store.now() == b.clock.now
+
+
+@on_each_store
+async def test_p6_lease_too_far_ahead_counts_as_expired(b: Bench) -> None:
+    await b.begin()
+    b.clock.now -= LEASE
+    assert await b.claimed() == []
+    b.clock.now -= 1
+    assert await b.claimed() == ["a"]
+
+
+@on_each_store
+async def test_p6_each_lease_is_measured_by_its_own_length(b: Bench) -> None:
+    await b.store.create(new("long"))
+    await b.take("long", lease=10 * LEASE)
+    await b.begin("short")
+    b.clock.now -= LEASE + 1
+    assert await b.claimed() == ["short"]
