@@ -36,7 +36,7 @@ from ergon_runtime.worker import RunningWorker, Worker
 
 T = TypeVar("T")
 
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=-]{0,199}")
+FLOW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=-]{0,199}")
 """What a flow id given by a person looks like; children's ids have `/` and `~` besides."""
 OPERATOR_LEASE = 10_000
 """Milliseconds for which an operator holds a flow."""
@@ -45,9 +45,11 @@ OPERATOR_LEASE = 10_000
 class FlowHandle(Generic[T]):
     """A flow by its id, for those who wait for it."""
 
-    def __init__(self, store: Store, flow_id: str, definition: FlowDefinition | None = None) -> None:
+    def __init__(
+        self, store: Store, flow_id: str, definition: FlowDefinition | None = None, hint: object = UNHINTED
+    ) -> None:
         self.id = flow_id
-        self._store, self._definition = store, definition
+        self._store, self._definition, self._codec = store, definition, for_hint(hint)
 
     def __repr__(self) -> str:
         return f"FlowHandle({self.id!r})"
@@ -62,30 +64,7 @@ class FlowHandle(Generic[T]):
         Raises the flow's own error; FlowFailed if that error's class is not loaded here; FlowCancelled; FlowNotFound;
         TimeoutError after `timeout` (seconds or timedelta).
         """
-        end = None if timeout is None else time.monotonic() + seconds(timeout)
-        while not (row := await self._row()).status.ended:
-            left = 1.0 if end is None else min(1.0, end - time.monotonic())
-            if left <= 0:
-                raise TimeoutError(f"flow {self.id} is still {row.status} after {timeout} s")
-            await self._store.wait("", left)
-        return cast(T, self._open(row))
-
-    async def signal(self, name: str, payload: object = None, *, id: str | None = None) -> bool:  # noqa: A002  contract
-        """Send a signal to this flow's mailbox; False if the flow has ended. Equal ids of a name count once."""
-        return await send_signal(self._store, name, payload, flow=self.id, message_id=id)
-
-    async def cancel(self) -> bool:
-        """Ask the flow to end; False if it has ended already. Its `finally` blocks may still run steps."""
-        return await cancel(self._store, self.id)
-
-    async def _row(self) -> FlowRow:
-        row = await self._store.get(self.id)
-        if row is None:
-            raise FlowNotFound(self.id)
-        return row
-
-    def _open(self, row: FlowRow) -> Any:
-        outcome = Outcome.unpack(row.result or b"")
+        outcome = await self.outcome(timeout)
         if outcome.status is Status.CANCELLED:
             raise FlowCancelled(f"flow {self.id} was cancelled", flow_id=self.id)
         if outcome.error is not None:
@@ -94,8 +73,32 @@ class FlowHandle(Generic[T]):
         if outcome.value is None:
             raise CodecError(f"{where}: the store has neither a value nor an error")
         if self._definition is not None:
-            return self._definition.decode_result(outcome.value)
-        return for_hint(UNHINTED).decode(outcome.value, where)
+            return cast(T, self._definition.decode_result(outcome.value))
+        return cast(T, self._codec.decode(outcome.value, where))
+
+    async def outcome(self, timeout: float | timedelta | None = None) -> Outcome:
+        """Wait for the flow's end, and give how it ended as it is stored. Raises FlowNotFound, TimeoutError."""
+        end = None if timeout is None else time.monotonic() + seconds(timeout)
+        while not (row := await self._row()).status.ended:
+            left = 1.0 if end is None else min(1.0, end - time.monotonic())
+            if left <= 0:
+                raise TimeoutError(f"flow {self.id} is still {row.status} after {timeout} s")
+            await self._store.wait("", left)
+        return Outcome.unpack(row.result or b"")
+
+    async def signal(self, name: str, payload: object = None, *, id: str | None = None) -> bool:  # noqa: A002  contract
+        """Send a signal to this flow's mailbox; False if the flow has ended. Equal ids of a name count once."""
+        return await send_signal(self._store, name, payload, flow=self.id, message_id=id)
+
+    async def cancel(self) -> bool:
+        """Ask the flow to end; False if it has ended already. Its `finally` blocks may still run steps."""
+        return await cancel_flow(self._store, self.id)
+
+    async def _row(self) -> FlowRow:
+        row = await self._store.get(self.id)
+        if row is None:
+            raise FlowNotFound(self.id)
+        return row
 
 
 class Scheduler:
@@ -144,13 +147,13 @@ class Scheduler:
         value = flow_value(flow)
         wanted = version or self._version
         definition = value.definition if wanted is None else registry.find(value.definition.name, wanted)
-        new = new_flow(definition, definition.encode_arguments(value), id, await self._due(delay, at))
-        await self._store.create(new)
-        return FlowHandle(self._store, new.id, definition)
+        args = definition.encode_arguments(value)
+        handle, _ = await create_flow(self._store, definition, args, id, await self._due(delay, at))
+        return handle
 
     def handle(self, flow_id: str, type: type[T] | None = None) -> FlowHandle[T]:  # noqa: A002  contract
         """A handle on a flow that is there; `type` is the type of its result."""
-        return FlowHandle(self._store, flow_id)
+        return FlowHandle(self._store, flow_id, hint=UNHINTED if type is None else type)
 
     async def signal(self, name: str, payload: object = None, *, id: str | None = None) -> bool:  # noqa: A002  contract
         """Send a signal to whichever flow waits longest on the name; kept until one does."""
@@ -194,13 +197,18 @@ class Executor(Generic[T]):
             await running.shutdown()
 
 
-def new_flow(definition: FlowDefinition, args: str, flow_id: str | None, due: int | None) -> NewFlow:
-    """A flow to create, from encoded arguments. Raises DefinitionError for an id that is not allowed."""
-    if flow_id is not None and not ID.fullmatch(flow_id):
+async def create_flow(
+    store: Store, definition: FlowDefinition, args: str, flow_id: str | None = None, due: int | None = None
+) -> tuple[FlowHandle[Any], bool]:
+    """Create a flow from encoded arguments, to start at `due` (milliseconds; None: now); False: it was there already.
+
+    Raises DefinitionError for an id that is not allowed, Conflict, StoreUnavailable.
+    """
+    if flow_id is not None and not FLOW_ID.fullmatch(flow_id):
         raise DefinitionError(
             f"{flow_id!r} cannot be a flow id: begin with a letter or digit, then up to 199 of A-Z a-z 0-9 . _ : @ = -"
         )
-    return NewFlow(
+    flow = NewFlow(
         id=flow_id or secrets.token_hex(8),
         type=definition.name,
         version=definition.version,
@@ -209,6 +217,8 @@ def new_flow(definition: FlowDefinition, args: str, flow_id: str | None, due: in
         seed=secrets.token_hex(8),
         due=due,
     )
+    created = await store.create(flow)
+    return FlowHandle(store, flow.id, definition), created
 
 
 async def send_signal(
@@ -228,7 +238,7 @@ async def send_signal_text(
     return await store.send(Send(flow, Message(message_id or secrets.token_hex(8), f"signal:{name}", text.encode())))
 
 
-async def cancel(store: Store, flow_id: str) -> bool:
+async def cancel_flow(store: Store, flow_id: str) -> bool:
     """Cancel a flow; False if it has ended. Raises FlowNotFound."""
     while True:
         row = await store.get(flow_id)
@@ -246,7 +256,7 @@ async def cancel(store: Store, flow_id: str) -> bool:
 
 async def _cancel_as_operator(store: Store, row: FlowRow) -> bool:
     """Claim a flow by id and end it; False if somebody else was faster."""
-    request = ClaimRequest("operator", OPERATOR_LEASE, 1, ids=(row.id,), operator=True)
+    request = ClaimRequest("operator", OPERATOR_LEASE, 1, ids=(row.id,), operator=True, statuses=(row.status,))
     claims = (await store.claim(request)).claims
     if not claims:
         await asyncio.sleep(0.02)

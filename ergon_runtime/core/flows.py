@@ -111,6 +111,8 @@ class ClaimRequest:
     fingerprint: str | None = None
     alone: bool = False
     operator: bool = False
+    statuses: tuple[Status, ...] = ()
+    """With `operator`: take a flow only if its status is one of these; empty: whatever it is."""
 
 
 @dataclass(frozen=True, slots=True)

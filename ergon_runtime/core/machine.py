@@ -37,6 +37,7 @@ from ergon_runtime.core.history import History, is_delivered
 from ergon_runtime.core.loop import Evicted, FlowLoop, FlowTask, FlowTimer, Scope
 from ergon_runtime.core.operations import ChildOp, Op, OpenOperations, StepOp, TimerOp
 from ergon_runtime.core.stack import awaiting_line
+from ergon_runtime.errors import CodecError
 
 ENGINE = 1
 """The version of this logic, recorded in each journal."""
@@ -125,7 +126,11 @@ class FlowMachine:
             return
         if self.history.empty:
             self.markers.append(started)
-        self.main = self.loop.start_task(self._main(self.args), Scope(""))
+        try:
+            flow_code = self._main(self.args)
+        except CodecError as error:
+            raise Fault(FaultKind.UNREADABLE, f"the stored arguments no longer fit the flow: {error}") from error
+        self.main = self.loop.start_task(flow_code, Scope(""))
         self.advance()
 
     def feed(self, records: Sequence[Recorded]) -> None:

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from ergon_runtime.core.flows import CANCEL, Commit, Message, NewFlow, Status
+from ergon_runtime.core.flows import CANCEL, ClaimRequest, Commit, Message, NewFlow, Status
 
 Clock = Callable[[], int]
 """Answers UTC milliseconds."""
@@ -86,3 +86,8 @@ def accepts(channel: str, ended: bool) -> bool:
 def result_message(flow_id: str, result: bytes | None) -> Message:
     """What an ended child sends its parent."""
     return Message(id=f"result {flow_id}", channel=CHILD + flow_id, body=result or b"")
+
+
+def wanted(request: ClaimRequest, status: Status) -> bool:
+    """Whether an operator's claim takes a flow of this status."""
+    return not request.statuses or status in request.statuses

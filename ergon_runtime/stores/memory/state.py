@@ -235,7 +235,11 @@ class MemoryState:
     def _candidates(self, request: ClaimRequest, now: int) -> Iterator[Row]:
         if request.ids is not None:
             rows = (self.flows[i] for i in dict.fromkeys(request.ids) if i in self.flows)
-            yield from (r for r in rows if _claimable(r, now) or (request.operator and r.token is None))
+            yield from (
+                r
+                for r in rows
+                if rules.wanted(request, r.status) and (_claimable(r, now) or (request.operator and r.token is None))
+            )
             return
         for lane in dict.fromkeys(request.lanes):
             due = map(self.flows.__getitem__, self._agenda.due(lane, now))

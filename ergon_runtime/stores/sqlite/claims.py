@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ergon_runtime.core.flows import SUSPECT, Claim, ClaimRequest, Lease
+from ergon_runtime.core.flows import SUSPECT, Claim, ClaimRequest, Lease, Status
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.sqlite import rows
 from ergon_runtime.stores.sqlite.mailboxes import Mailboxes
@@ -30,7 +30,8 @@ _LAPSED = """SELECT priority, due, id, recoveries FROM flow
     AND (?1 IS NULL OR fingerprint IS NOT ?1)"""
 _LAPSES = """SELECT due FROM flow WHERE lane = ?2 AND token IS NOT NULL AND lease_length = ?3 AND due > ?4
     AND (?1 IS NULL OR fingerprint IS NOT ?1) ORDER BY due LIMIT 1"""
-_ONE = "SELECT priority, due, id, recoveries, token IS NOT NULL, lease_length, fingerprint FROM flow WHERE id = ?"
+_ONE = """SELECT priority, due, id, recoveries, token IS NOT NULL, lease_length, fingerprint, status FROM flow
+    WHERE id = ?"""
 _TAKE = """UPDATE flow SET status = 'running', token = ?, owner = ?, lease_length = ?, due = ?, alone = ?, started = ?,
     ended = NULL, recoveries = ?, deaths = ? WHERE id = ?"""
 
@@ -95,10 +96,11 @@ def _named(conn: sqlite3.Connection, request: ClaimRequest, ids: tuple[str, ...]
         row = conn.execute(_ONE, (flow,)).fetchone()
         if row is None:
             continue
-        priority, due, _, recoveries, leased, length, fingerprint = row
+        priority, due, _, recoveries, leased, length, fingerprint, status = row
         ready = due is not None and (rules.expired(due, length, now) if leased else due <= now)
         fits = request.fingerprint is None or fingerprint != request.fingerprint
-        if (request.operator and (ready or not leased)) or (ready and fits):
+        mine = request.operator and (ready or not leased) and rules.wanted(request, Status(status))
+        if mine or (ready and fits and not request.operator):
             yield priority, due, flow, recoveries
 
 

@@ -1,0 +1,36 @@
+"""Opening the configured store. A mistyped address creates nothing where a store is only looked into."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from ergon_cli.exits import CommandError, ExitCode
+from ergon_runtime import Store, open_store, store_file
+from ergon_runtime.config import Config
+from ergon_runtime.errors import StoreUnavailable
+
+
+def missing_file(config: Config) -> Path | None:
+    """The file that the configured store lives in, if it does not exist yet. Raises StoreUnavailable if even its folder
+    does not, ConfigError for the address."""
+    path = store_file(config.store_url)
+    if path is None or path.exists():
+        return None
+    if not path.parent.is_dir():
+        raise StoreUnavailable(f"the folder of store {path} does not exist (store from: {config.origins['store']})")
+    return path
+
+
+@contextlib.asynccontextmanager
+async def existing_store(config: Config, *, read_only: bool = False) -> AsyncGenerator[Store]:
+    """Open the configured store, which must exist. Raises CommandError: NOT_FOUND; StoreError."""
+    if (path := missing_file(config)) is not None:
+        raise CommandError(
+            ExitCode.NOT_FOUND,
+            f"there is no store at {path} yet (from: {config.origins['store']})",
+            "schedule a flow first, or name the store with --store",
+        )
+    async with open_store(config.store_url, create=False, read_only=read_only) as store:
+        yield store
