@@ -54,14 +54,10 @@ def takes_unicode(stream: TextIO) -> bool:
 
 
 def make_console(stream: TextIO) -> Console:
-    """A rich console without markup, emoji codes and guessed highlights; no colour where NO_COLOR is set."""
+    """A rich console without markup, emoji codes and guessed highlights. rich itself heeds NO_COLOR."""
     from rich.console import Console
 
-    return Console(file=stream, markup=False, emoji=False, highlight=False, no_color=_no_color() or None)
-
-
-def _no_color() -> bool:
-    return bool(os.environ.get("NO_COLOR"))
+    return Console(file=stream, markup=False, emoji=False, highlight=False)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

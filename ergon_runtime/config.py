@@ -235,7 +235,7 @@ def _store(value: _Value) -> str:
         raise value.wrong("store", "an address, as in sqlite:///ergon.db")
     url = value.raw.strip()
     scheme, mark, path = url.partition(":///")
-    if not mark or scheme != "sqlite" or path.startswith("/") or not path:
+    if not mark or scheme != "sqlite" or not path:
         return url
     return f"sqlite:///{value.base / path}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ import ergon_cli
 from ergon_cli import app as entry
 from ergon_cli.exits import ExitCode
 from ergon_cli.options import State, shared
+from ergon_cli.render import say
 from ergon_runtime.errors import StoreUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +37,9 @@ def probe(state: State, word: Annotated[str, typer.Argument()] = "", end: str = 
             raise KeyError(word)
         case "interrupt":
             raise KeyboardInterrupt
+        case "umlaut":
+            say(word)
+            return None
         case "exit":
             raise typer.Exit(4)
         case _:
@@ -78,6 +83,14 @@ def test_coroutine_command_is_run_and_its_code_returned() -> None:
 )
 def test_each_ending_has_its_exit_code(end: str, code: int) -> None:
     assert entry.main(["probe", "--end", end]) == code
+
+
+def test_data_on_ascii_terminal_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert entry.main(["probe", "größe", "--end", "umlaut"]) == 0
+    terminal.seek(0)
+    assert terminal.read() == "gr\\xf6\\xdfe\n"
 
 
 def test_store_error_is_shown_as_cause_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,7 +114,7 @@ def test_load_files_of_equal_name_are_both_imported(registry: FakeRegistry, tmp_
     for folder in ("a-1", "b-2"):
         (tmp_path / folder).mkdir()
         write(tmp_path / folder, {"flows": f"add: {folder}"})
-    assert load(registry, tmp_path, "a-1/flows.py", "b-2/flows.py") == ["a-1", "b-2"]
+    assert load(registry, tmp_path, "a-1/flows.py", "b-2/flows.py", "b-2/flows.py") == ["a-1", "b-2"]
 
 
 def test_load_file_named_like_a_library_imports_the_file(registry: FakeRegistry, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_load_import_error_inside_shows_the_users_frames(registry: FakeRegistry,
         ("x = 1/0\n", "ZeroDivisionError: division by zero"),
         ("raise SystemExit(0)\n", "SystemExit"),
         ("import missing.deep\n", "No module named 'missing'"),
-        ("raise ValueError('a\\nb\\nc\\nd\\ne\\nf\\ng')", "ValueError: a"),
+        ("def f():\n    raise ValueError('a\\nb\\nc')\nf()\n", "ValueError: a"),
     ],
 )
 @pytest.mark.parametrize("target", ["flows", "flows.py", "pkg.bad"])

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ergon_cli.render import note, say, say_json, show_table
+from ergon_cli.render import make_console, note, say, say_json, show_table
 
 
 class Terminal(io.TextIOWrapper):
@@ -64,6 +64,11 @@ def test_table_without_colour_has_no_escapes(environ: pytest.MonkeyPatch, name: 
     environ.setattr(sys, "stdout", terminal)
     show_table(["ID", "STATUS", "WHY"], ROWS)
     assert "\x1b[3" not in terminal.text()
+
+
+def test_console_reads_no_markup_in_data(capsys: pytest.CaptureFixture[str]) -> None:
+    make_console(sys.stdout).print("[b]x[/b] :smile:")
+    assert capsys.readouterr().out == "[b]x[/b] :smile:\n"
 
 
 def test_lines_go_where_they_belong(capsys: pytest.CaptureFixture[str]) -> None:

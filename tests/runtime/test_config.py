@@ -80,6 +80,7 @@ def test_load_relative_paths_belong_to_who_names_them(tmp_path: Path) -> None:
     assert load_config(inner, {}).modules == (f"{tmp_path}/x/y.py:Name", "pkg.mod")
     assert load_config(inner, {"ERGON_STORE": "sqlite:///a.db"}).store_url == f"sqlite:///{inner}/a.db"
     assert load_config(inner, {}, Flags(modules=("y.py",))).modules == (f"{inner}/y.py",)
+    assert load_config(inner, {}, Flags(store="redis:///1")).store_url == "redis:///1"
     assert load_config(inner, {}, Flags(store="sqlite:////abs/a.db")).store_url == "sqlite:////abs/a.db"
 
 
@@ -164,13 +165,23 @@ def test_load_file_value_that_is_overridden_is_not_judged(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("text", "milliseconds"),
-    [("500ms", 500), ("2s", 2_000), ("15m", 900_000), ("2h", 7_200_000), ("1d", 86_400_000), ("1.5s", 1_500), ("0s", 0)],
+    [
+        ("500ms", 500),
+        ("2s", 2_000),
+        ("15m", 900_000),
+        ("2h", 7_200_000),
+        ("1d", 86_400_000),
+        ("1.5s", 1_500),
+        ("0s", 0),
+    ],
 )
 def test_parse_duration_gives_milliseconds(text: str, milliseconds: int) -> None:
     assert parse_duration(text) == milliseconds
 
 
-@pytest.mark.parametrize("text", ["", "s", "-1s", "1 s", "1w", "nan s", "1e3s", "\u0661s", "9" * 400 + "d", "1s2", "inf"])
+@pytest.mark.parametrize(
+    "text", ["", "s", "-1s", "1 s", "1w", "nan s", "1e3s", "\u0661s", "9" * 400 + "d", "1s2", "inf"]
+)
 def test_parse_duration_of_nonsense_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="duration"):
         parse_duration(text)
