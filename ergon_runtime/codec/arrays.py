@@ -49,8 +49,8 @@ def write_numpy(value: object) -> dict[str, object]:
 def read_array(payload: object) -> object:
     """The array of a stored form; a fresh, writable one. Raises CodecError."""
     match cast(Any, payload):
-        case [str(dtype), list(shape), str(raw)]:
-            return _array(dtype, cast("list[object]", shape), raw)
+        case [str(dtype), list(), str(raw)]:
+            return _array(dtype, cast("list[Any]", payload)[1], raw)
         case _:
             raise CodecError("a stored numpy array is malformed")
 

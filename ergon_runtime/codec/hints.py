@@ -48,7 +48,9 @@ _ABSTRACT: Final[frozenset[Any]] = frozenset(
         collections.abc.Iterable,
     }
 )
-_SETS: Final[frozenset[Any]] = frozenset({set, frozenset, collections.abc.Set, collections.abc.MutableSet})
+_BY_TAGS: Final[frozenset[Any]] = frozenset(
+    {set, frozenset, collections.abc.Set, collections.abc.MutableSet, collections.abc.Iterable}
+)
 _SCALARS: Final = frozenset(
     {str, int, float, bool, type(None), bytes, complex, datetime, date, time, timedelta, Decimal, UUID}
 )
@@ -104,8 +106,9 @@ def _parts(hint: object, found: HintFacts) -> list[object]:
     if origin is typing.Union or origin is types.UnionType or origin in _WRAPPERS:
         return arguments
     if origin in _CONTAINERS or origin in _ABSTRACT:
-        # `typing.Tuple` is bare, `tuple[()]` is not. The tagged codec also gives sets an order that is always the same.
-        found.loose |= origin in _SETS or (not arguments and (origin is not tuple or hint is typing.Tuple))  # noqa: UP006
+        # No arguments: bare as typing.List is, but tuple[()]. The tagged codec always gives sets one order, and takes a
+        # list for an Iterable, of which pydantic makes a generator.
+        found.loose |= origin in _BY_TAGS or (not arguments and not isinstance(hint, types.GenericAlias))
         return [argument for argument in arguments if argument is not ...]
     if isinstance(hint, type) and origin is None:
         return _class_parts(hint, found)
@@ -121,28 +124,23 @@ def _is_new(part: object, found: HintFacts) -> bool:
     return not known
 
 
-def _class_parts(cls: type, found: HintFacts) -> list[object]:
+def _class_parts(cls: Any, found: HintFacts) -> list[object]:
     if cls in _SCALARS or not _is_new(cls, found):
         return []
     if cls.__module__ == "numpy":
         found.loose = True
         return []
-    if issubclass(cls, BaseModel):
-        found.classes.append(cls)
-        return [field.annotation for field in cls.model_fields.values()]
-    if issubclass(cls, Enum):
-        found.classes.append(cls)
-        return []
     if is_storable(cls):
         found.classes.append(cls)
-        return _annotations(cls)
-    if typing.is_typeddict(cast(Any, cls)):
-        return _annotations(cls)
-    found.foreign = True
-    return []
+    elif not typing.is_typeddict(cls):
+        found.foreign = True
+        return []
+    if issubclass(cls, BaseModel):
+        return [field.annotation for field in cls.model_fields.values()]
+    return [] if issubclass(cls, Enum) else _annotations(cls)
 
 
-def _annotations(cls: type) -> list[object]:
+def _annotations(cls: Any) -> list[object]:
     try:
         return list(typing.get_type_hints(cls, include_extras=True).values())
     except (NameError, TypeError, AttributeError, SyntaxError):

@@ -25,8 +25,8 @@ DEFAULT_LIMITS: Final = Limits()
 
 # A string, closed or not: it always matches at a quote, so that the scan never looks at a character twice.
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_NOT_BRACKETS = re.compile(r"[^\[\]]++")
-_ONE_BRACKET = str.maketrans("{}", "[]")
+_ONE_BRACKET = bytes.maketrans(b"{}", b"[]")
+_NOT_BRACKETS = bytes(set(range(128)) - set(b"[]{}"))
 
 
 def check(text: str, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -60,13 +60,13 @@ def _utf8_size(text: str) -> int:
 
 
 def _deeper_than(text: str, depth: int) -> bool:
-    # Each round takes away the innermost pairs, so the rounds needed are the depth. What stays over is broken JSON: if it
-    # is also deep, either complaint is right.
-    brackets = _NOT_BRACKETS.sub("", _STRING.sub("", text).translate(_ONE_BRACKET))
+    # Each round takes away the innermost pairs, so the rounds needed are the depth. What stays over is broken JSON:
+    # if it is also deep, either complaint is right.
+    brackets = _STRING.sub("", text).encode("ascii", "ignore").translate(_ONE_BRACKET, _NOT_BRACKETS)
     for _ in range(depth):
         if not brackets:
             return False
-        shorter = brackets.replace("[]", "")
+        shorter = brackets.replace(b"[]", b"")
         if len(shorter) == len(brackets):
             return len(brackets) > depth
         brackets = shorter

@@ -44,12 +44,12 @@ def read_object(payload: object, allowed: AllowList) -> object:
             name, fields, *rest = cast("list[Any]", payload)
         case _:
             raise CodecError("a stored object is malformed")
-    cls: type = allowed.find(name)
+    cls: Any = allowed.find(name)
     if issubclass(cls, BaseModel):
         return _build_model(cls, fields, _part({"": rest[0]}, "") if rest else {})
-    if issubclass(cls, Enum) or rest:
+    if rest or issubclass(cls, Enum):
         raise CodecError(f"the stored object {name} is malformed, or its class is no dataclass any more")
-    return _build_dataclass(cls, fields)
+    return _build_dataclass(allowed.find(name), fields)
 
 
 def read_enum(payload: object, allowed: AllowList) -> Enum:

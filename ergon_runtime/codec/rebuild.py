@@ -74,17 +74,18 @@ def _find(name: object) -> type[BaseException] | None:
     """The exception class of a stored name, if it is loaded and may be built."""
     module, colon, path = str(name).partition(":")
     found: Any = sys.modules.get(module)
-    if not colon or found is None:
+    if not colon:
         return None
     for part in path.split("."):
         # Not getattr: a module may answer that with an import.
         found = getattr(found, "__dict__", {}).get(part)
-    if not isinstance(found, type) or not issubclass(found, BaseException):
-        return None
-    if issubclass(found, (SystemExit, KeyboardInterrupt, GeneratorExit)):
-        return None
-    fits = issubclass(found, (Exception, BaseExceptionGroup, asyncio.CancelledError))
-    return cast("type[BaseException]", found) if fits else None
+    return cast("type[BaseException]", found) if isinstance(found, type) and _may_be_built(found) else None
+
+
+def _may_be_built(cls: type) -> bool:
+    if issubclass(cls, (SystemExit, KeyboardInterrupt, GeneratorExit)):
+        return False
+    return issubclass(cls, (Exception, BaseExceptionGroup, asyncio.CancelledError))
 
 
 def _make(

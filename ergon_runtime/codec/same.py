@@ -14,7 +14,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from itertools import starmap
-from typing import Any, Final, cast
+from typing import Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -26,9 +26,9 @@ _UNSET: Final = None  # a field that is not set is read back as its default, or 
 _BY_EQUALITY: Final = frozenset({str, int, bool, bytes, bytearray, date, timedelta, UUID, type(None)})
 
 
-def same(old: Any, new: Any) -> bool:
+def same(old: object, new: object) -> bool:
     """Whether `new` can stand for `old` unnoticed. May raise what a class's own `==` raises."""
-    kind = cast("type[Any]", type(old))
+    kind = type(old)
     if kind is not type(new):
         return kind is int and type(new) is float and old == new
     if kind in _BY_EQUALITY:
@@ -91,10 +91,10 @@ def _same_defaultdict(old: defaultdict[Any, Any], new: defaultdict[Any, Any]) ->
     return old.default_factory is new.default_factory and _same_dict(old, new)
 
 
-def _same_dataclass(old: Any, new: Any) -> bool:
-    names = field_names(cast("type[Any]", type(old)))
+def _same_dataclass(old: object, new: object) -> bool:
+    names = field_names(type(old))
     state = getattr(old, "__dict__", None)
-    if state is not None and not (len(state) == len(new.__dict__) == len(names)):
+    if state is not None and not len(state) == len(new.__dict__) == len(names):
         return _same_state(own_state(old), own_state(new))
     return all(same(getattr(old, name, _UNSET), getattr(new, name, _UNSET)) for name in names)
 
@@ -103,7 +103,7 @@ def _same_state(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return old.keys() == new.keys() and all(same(item, new[name]) for name, item in old.items())
 
 
-def _same_model(old: BaseModel, new: BaseModel) -> bool:
+def _same_model(old: BaseModel, new: Any) -> bool:
     return (
         old.model_fields_set == new.model_fields_set
         and _same_state(own_state(old), own_state(new))

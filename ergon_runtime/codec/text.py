@@ -7,9 +7,7 @@ JSON, without NaN and without a key twice. Errors are short, for a line beside t
 from __future__ import annotations
 
 import collections.abc
-import functools
 import json
-import operator
 import types
 import typing
 from enum import Enum
@@ -50,7 +48,7 @@ def parse_text(text: str, hint: Any) -> object:
     if any(_is_structure(member) for member in members):
         return parse_json(text, hint)
     # Without None, since no text stands for it.
-    plain: Any = functools.reduce(operator.or_, members)
+    plain: Any = cast(Any, typing.Union)[tuple(members)]
     adapter = _adapter(plain)
     try:
         return adapter.validate_strings(text)
@@ -103,12 +101,12 @@ def _is_structure(hint: Any) -> bool:
     origin = typing.get_origin(hint)
     if origin is typing.Annotated:
         return _is_structure(typing.get_args(hint)[0])
-    cls = origin or hint
-    if not isinstance(cls, type):
+    if not isinstance(origin or hint, type):
         return False
+    cls: Any = origin or hint
     if issubclass(cls, (str, bytes, Enum)):
         return False
-    return is_storable(cls) or typing.is_typeddict(cast(Any, cls)) or issubclass(cls, collections.abc.Iterable)
+    return is_storable(cls) or typing.is_typeddict(cls) or issubclass(cls, collections.abc.Iterable)
 
 
 def _member_by_name(text: str, members: list[Any]) -> Enum | None:

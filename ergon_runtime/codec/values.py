@@ -24,6 +24,7 @@ from ergon_runtime.codec.same import same
 from ergon_runtime.codec.tagged import Tagger, dump, finite, no_constant
 from ergon_runtime.errors import CodecError
 
+_MANY_COMPLAINTS = 1000  # to list them all would take longer than to read the value
 _EXACT: Final = '{"$exact":'
 _CONFIG: Final = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings")
 
@@ -205,6 +206,8 @@ class _Typed(ValueCodec):
 
 def first_complaint(error: ValidationError) -> str:
     """The first of pydantic's complaints in one line, with where in the value it is."""
+    if error.error_count() > _MANY_COMPLAINTS:
+        return f"{error.error_count():,} parts of it do not fit"
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     return f"{place}: {first['msg']}" if place else first["msg"]
