@@ -18,3 +18,4 @@ from ergon_runtime.definitions.registry import registry as registry
 from ergon_runtime.definitions.steps import StepCall as StepCall
 from ergon_runtime.definitions.steps import StepDefinition as StepDefinition
 from ergon_runtime.definitions.steps import StepFunction as StepFunction
+from ergon_runtime.definitions.steps import unreadable as unreadable

@@ -138,8 +138,13 @@ class StepDefinition:
             else:
                 return self.decode_result(end.value or "")
         except CodecError as unfit:
-            raise machine.stop(Fault(FaultKind.UNREADABLE, str(unfit), key=end.key, where=machine.where())) from None
+            raise unreadable(machine, end.key, unfit) from None
         raise error
+
+
+def unreadable(machine: FlowMachine, key: str, unfit: CodecError) -> BaseException:
+    """To raise in flow code: what is recorded no longer fits its hint, which blocks the flow."""
+    return machine.stop(Fault(FaultKind.UNREADABLE, str(unfit), key=key, where=machine.where()))
 
 
 @dataclass(frozen=True, slots=True)
