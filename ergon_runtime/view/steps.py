@@ -1,0 +1,251 @@
+"""From journal entries to the steps that people see, over all lives of a flow.
+
+Entries of one operation make one step: failed tries, then the end; a child's creation, then its end. A life's end
+closes what it left open. A row that cannot be read is shown as a failed marker, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from ergon_runtime.core.entries import (
+    AttemptFailed,
+    CancelReceived,
+    ChildCancelled,
+    ChildCreated,
+    ChildEnded,
+    Continued,
+    Entry,
+    Patched,
+    Retried,
+    SignalReceived,
+    Started,
+    StepBegun,
+    StepEnded,
+    StepStopped,
+    TimerFired,
+)
+from ergon_runtime.core.flows import FlowRow, Status
+from ergon_runtime.view.model import ErrorInfo, Json, StepKind, StepStatus, StepView, Try
+from ergon_runtime.view.stored import Note, error_of, value_of
+
+STOPPED = ErrorInfo("CancelledError", "the flow stopped waiting for it")
+CANCELLED = ErrorInfo("CancelledError", "cancelled")
+LEFT = ErrorInfo("CancelledError", "the flow ended first")
+
+
+class Timeline:
+    """Gathers the steps of a flow. Feed it every entry in order, then `close` it with how the flow stands now."""
+
+    def __init__(self) -> None:
+        self.life = self.attempt = 1
+        self.children: list[str] = []
+        self._steps: dict[tuple[StepKind, str], StepView] = {}
+        self._open: dict[tuple[StepKind, str], None] = {}
+
+    @property
+    def steps(self) -> tuple[StepView, ...]:
+        return tuple(self._steps.values())
+
+    def failure(self, key: str | None) -> ErrorInfo | None:
+        """The last error of a step of this life; without a key, the one that the last life ended with."""
+        if key is not None:
+            step = self._steps.get(("step", self._shown(key)))
+            return step.error if step else None
+        marker = self._steps.get(("marker", self._shown("retried")))
+        return marker.error if marker else None
+
+    def take_unreadable(self, seq: int, problem: str) -> None:
+        """A row of the journal that is none of our entries."""
+        error = ErrorInfo("CodecError", problem)
+        self._steps["marker", f"#{seq}"] = StepView(f"#{seq}", "marker", "unreadable", "failed", error=error)
+
+    def take(self, entry: Entry) -> None:
+        """The next entry."""
+        match entry:
+            case StepEnded():
+                self._step_ended(entry)
+            case AttemptFailed():
+                self._attempt_failed(entry)
+            case StepStopped():
+                self._step_stopped(entry)
+            case StepBegun():
+                begun = self._find("step", entry.key, entry.name)
+                self._put(
+                    entry.key, replace(begun, status="running", started_at=begun.started_at or entry.at), open=True
+                )
+            case TimerFired():
+                step = self._find("timer", entry.key, entry.name)
+                self._put(entry.key, replace(step, started_at=entry.asked, finished_at=entry.due))
+            case SignalReceived():
+                step = self._find("signal", entry.key, entry.name)
+                self._put(entry.key, replace(step, result=value_of(entry.value), finished_at=entry.at))
+            case ChildCreated() | ChildEnded() | ChildCancelled():
+                self._child(entry)
+            case CancelReceived():
+                self._mark(entry.key, "cancel", entry.at)
+            case Patched():
+                self._mark(entry.key, "patched", entry.at)
+            case Retried() | Continued():
+                self._begin_life(entry)
+            case Started():
+                pass
+            case _:
+                assert_never(entry)
+
+    def close(self, row: FlowRow, note: Note, now: int) -> None:
+        """The journal is over; `row` and `note` tell what the flow waits for."""
+        if row.status.ended:
+            self._end_life()
+            return
+        channels = {wait.channel: wait.since for wait in row.waits}
+        for place in list(self._open):
+            step = self._steps[place]
+            if step.child is not None and f"child:{step.child}" in channels:
+                self._steps[place] = replace(step, status="waiting")
+            elif row.status is Status.RUNNING and step.due is not None and step.due <= now:
+                self._steps[place] = replace(step, status="running", due=None)
+        names = self._noted(row, note, channels)
+        for channel, since in channels.items():
+            name = channel.removeprefix("signal:")
+            if name != channel and name not in names:
+                self._wait("signal", name, name, since, None)
+
+    def _noted(self, row: FlowRow, note: Note, channels: dict[str, int]) -> set[str]:
+        """Show the waits of a note, as far as they still hold; the names of the signals among them."""
+        names: set[str] = set()
+        for wait in note.waits if note.life in (None, self.life) else ():
+            match wait:
+                case {"kind": "signal", "key": str(key), "name": str(name)} if f"signal:{name}" in channels:
+                    names.add(name)
+                    self._wait("signal", key, name, channels[f"signal:{name}"], None)
+                case {"kind": "timer", "key": str(key), "since": int(since), "due": int(due)}:
+                    if row.status is Status.WAITING:
+                        self._wait("timer", key, key.rpartition("/")[2].partition("#")[0], since, due)
+                case _:
+                    pass
+        return names
+
+    def _wait(self, kind: StepKind, key: str, name: str, since: int, due: int | None) -> None:
+        if (kind, self._shown(key)) not in self._steps:
+            shown = self._shown(key)
+            self._steps[kind, shown] = StepView(shown, kind, name, "waiting", started_at=since, due=due)
+
+    # --- one entry
+    def _step_ended(self, entry: StepEnded) -> None:
+        step = self._find("step", entry.key, entry.name)
+        error = error_of(entry.error)
+        n = max(entry.attempts, len(step.tries) + 1)
+        tries = (*step.tries, Try(n, entry.worker, entry.started, entry.finished, error))
+        ended = replace(
+            step,
+            status="failed" if error or step.error is STOPPED else "completed",
+            attempts=n,
+            tries=tries,
+            args=value_of(entry.args),
+            result=value_of(entry.value),
+            error=STOPPED if step.error is STOPPED else error,
+            started_at=_first(tries) or step.started_at,
+            finished_at=entry.finished,
+            due=None,
+        )
+        self._put(entry.key, ended)
+
+    def _attempt_failed(self, entry: AttemptFailed) -> None:
+        step = self._find("step", entry.key, entry.name)
+        error = error_of(entry.error)
+        tries = (*step.tries, Try(entry.attempt, entry.worker, entry.started, entry.finished, error))
+        failed = replace(
+            step,
+            status="waiting",
+            attempts=entry.attempt,
+            tries=tries,
+            args=value_of(entry.args),
+            error=error,
+            started_at=_first(tries),
+            due=entry.due,
+        )
+        self._put(entry.key, failed, open=True)
+
+    def _step_stopped(self, entry: StepStopped) -> None:
+        step = self._find("step", entry.key, entry.name)
+        tries = step.tries
+        if entry.started is not None:
+            tries = (*tries, Try(entry.attempts, entry.worker, entry.started, entry.at, STOPPED))
+        stopped = replace(
+            step,
+            status="failed",
+            attempts=entry.attempts,
+            tries=tries,
+            args=value_of(entry.args),
+            error=STOPPED,
+            started_at=_first(tries),
+            finished_at=entry.at,
+            due=None,
+        )
+        self._put(entry.key, stopped)
+
+    def _child(self, entry: ChildCreated | ChildEnded | ChildCancelled) -> None:
+        name = entry.key.rpartition("/")[2].partition("#")[0]
+        step = self._find("child", entry.key, name)
+        match entry:
+            case ChildCreated():
+                self.children.append(entry.child)
+                status: StepStatus = "completed" if entry.detached else "running"
+                made = replace(step, name=entry.type, status=status, args=value_of(entry.args), child=entry.child)
+                self._put(entry.key, replace(made, started_at=entry.at), open=not entry.detached)
+            case ChildEnded():
+                failed = entry.status is not Status.COMPLETED
+                error = (error_of(entry.error) or CANCELLED) if failed else None
+                ended = replace(step, status="failed" if failed else "completed", error=error, child=entry.child)
+                self._put(entry.key, replace(ended, result=value_of(entry.value), finished_at=entry.at))
+            case ChildCancelled():
+                self._put(entry.key, replace(step, status="failed", error=CANCELLED, finished_at=entry.at))
+            case _:
+                assert_never(entry)
+
+    def _begin_life(self, entry: Retried | Continued) -> None:
+        self._end_life()
+        self.life = entry.life
+        match entry:
+            case Retried():
+                self.attempt = entry.attempt
+                self._mark("retried", "retried", entry.at, error=error_of(entry.error))
+            case Continued():
+                self.attempt = 1
+                self._mark("continued", "continued", entry.at, args=value_of(entry.args))
+            case _:
+                assert_never(entry)
+
+    def _end_life(self) -> None:
+        for place in self._open:
+            step = self._steps[place]
+            self._steps[place] = replace(step, status="failed", error=step.error or LEFT, due=None)
+        self._open.clear()
+
+    # --- the steps
+    def _shown(self, key: str) -> str:
+        return key if self.life == 1 else f"{key}~{self.life}"
+
+    def _find(self, kind: StepKind, key: str, name: str) -> StepView:
+        shown = self._shown(key)
+        return self._steps.get((kind, shown)) or StepView(shown, kind, name, "completed")
+
+    def _put(self, key: str, step: StepView, *, open: bool = False) -> None:  # noqa: A002  no file is opened here
+        place = (step.kind, self._shown(key))
+        self._steps[place] = step
+        if open:
+            self._open[place] = None
+        else:
+            self._open.pop(place, None)
+
+    def _mark(self, key: str, name: str, at: int, *, error: ErrorInfo | None = None, args: Json = None) -> None:
+        shown = self._shown(key)
+        marker = StepView(shown, "marker", name, "completed", error=error, args=args, started_at=at, finished_at=at)
+        self._steps["marker", shown] = marker
+
+
+def _first(tries: Sequence[Try]) -> int | None:
+    return next((each.started_at for each in tries if each.started_at is not None), None)

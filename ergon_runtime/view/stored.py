@@ -1,0 +1,91 @@
+"""Reading stored texts for people: values, errors without their classes, notes. Nothing it finds makes it fail."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ergon_runtime.codec import ErrorView, describe_error
+from ergon_runtime.core.entries import Outcome
+from ergon_runtime.errors import CodecError
+from ergon_runtime.view.model import ErrorInfo, Json
+
+
+def value_of(text: str | bytes | None) -> Json:
+    """A stored JSON text as a value; what is not JSON is shown as text."""
+    if text is None:
+        return None
+    if isinstance(text, bytes):
+        text = text.decode(errors="replace")
+    try:
+        return json.loads(text, parse_constant=str)
+    except (ValueError, TypeError, RecursionError):
+        return text
+
+
+def error_of(text: str | None) -> ErrorInfo | None:
+    """A stored error."""
+    if text is None:
+        return None
+    try:
+        view = describe_error(text)
+    except CodecError as problem:
+        return ErrorInfo("CodecError", f"the stored error cannot be read: {problem}")
+    return ErrorInfo(view.type, view.message, _traceback(view))
+
+
+def _traceback(view: ErrorView) -> str | None:
+    """The tracebacks of an error and what caused it, in the order in which they happened."""
+    chain = [view]
+    while (cause := chain[-1].cause) is not None:
+        chain.append(cause)
+    texts = [each.traceback.rstrip("\n") for each in reversed(chain) if each.traceback]
+    return "\n\nwhich led to:\n\n".join(texts) + "\n" if texts else None
+
+
+def outcome_of(result: bytes | None) -> tuple[Json, ErrorInfo | None]:
+    """The result and the error of an ended flow."""
+    if result is None:
+        return None, None
+    try:
+        outcome = Outcome.unpack(result)
+    except ValueError as problem:
+        return None, ErrorInfo("CodecError", str(problem))
+    return value_of(outcome.value), error_of(outcome.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the last commit with a note left for people. `waits` are a waiting flow's, `why` is a blocked one's."""
+
+    attempt: int = 1
+    life: int | None = None
+    waits: tuple[dict[str, Any], ...] = ()
+    why: dict[str, Any] | None = None
+    open: int = 0
+
+
+def note_of(note: bytes | None) -> Note:
+    """A flow's note; an empty one when there is none, or none that can be read."""
+    found = value_of(note)
+    if not isinstance(found, dict):
+        return Note()
+    fields = cast("dict[str, Any]", found)
+    waits, why = fields.get("waits"), fields.get("why")
+    return Note(
+        attempt=_int(fields.get("attempt")) or 1,
+        life=_int(fields.get("life")),
+        waits=tuple(_dicts(waits)),
+        why=cast("dict[str, Any]", why) if isinstance(why, dict) else None,
+        open=_int(fields.get("open")) or 0,
+    )
+
+
+def _dicts(found: object) -> list[dict[str, Any]]:
+    items = cast("list[object]", found) if isinstance(found, list) else []
+    return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
+
+
+def _int(found: object) -> int | None:
+    return found if isinstance(found, int) else None

@@ -1,0 +1,149 @@
+"""Why a flow is not over yet, from its row, its note and the live workers. Pure: read.py adds what needs the store.
+
+A due flow waits for a worker, whatever it waited for before: it is `queued` if a live worker serves its lane, else
+`no_worker`. A waiting flow's note says what for; where it says nothing usable, the row's channels and due time do.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, assert_never, cast
+
+from ergon_runtime.core.flows import FlowRow, Status
+from ergon_runtime.view.model import BLOCKED_KINDS, Aside, Why, WhyKind
+from ergon_runtime.view.stored import Note, value_of
+
+SERVE = "ergon worker -m MODULE"
+_BLOCKED: Mapping[str, WhyKind] = {kind: kind for kind in BLOCKED_KINDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is the same for all flows looked at together: the store's time, and the lanes that live workers serve."""
+
+    now: int
+    served: frozenset[str]
+
+
+def why_of(row: FlowRow, note: Note, scene: Scene) -> Why | None:
+    """Why the flow is not over; None when it is."""
+    match row.status:
+        case Status.COMPLETED | Status.FAILED | Status.CANCELLED:
+            return None
+        case Status.PENDING:
+            return _unclaimed(row, scene)
+        case Status.WAITING:
+            due = row.due is not None and row.due <= scene.now
+            return _unclaimed(row, scene) if due else _waiting(row, note)
+        case Status.RUNNING:
+            return _running(row, scene)
+        case Status.BLOCKED:
+            return _blocked(row, note)
+        case _:
+            assert_never(row.status)
+
+
+def signal_fix(flow_id: str, name: str) -> str:
+    """The command that sends a flow the signal it waits for."""
+    return f"ergon signal {shlex.quote(name)} PAYLOAD --flow {shlex.quote(flow_id)}"
+
+
+def _unclaimed(row: FlowRow, scene: Scene) -> Why:
+    served = row.lane in scene.served
+    since = row.updated if row.due is None else max(row.due, row.created)
+    return Why(
+        "queued" if served else "no_worker",
+        since=since,
+        type=row.type,
+        version=row.version,
+        fix=None if served else SERVE,
+    )
+
+
+def _running(row: FlowRow, scene: Scene) -> Why:
+    if row.due is None or row.due > scene.now:
+        return Why("running", worker=row.owner, lease_until=row.due)
+    fix = None if row.lane in scene.served else SERVE
+    return Why("lease_expired", worker=row.owner, since=row.due, type=row.type, version=row.version, fix=fix)
+
+
+def _waiting(row: FlowRow, note: Note) -> Why:
+    if row.started is None:  # its start was delayed
+        return Why("timer", since=row.created, due=row.due)
+    alarms = [wait["due"] for wait in note.waits if wait.get("kind") == "timer" and not wait.get("sleep")]
+    until = min((due for due in alarms if isinstance(due, int)), default=None)
+    found = [why for wait in note.waits if (why := _wait(row, wait, until)) is not None]
+    told = {why.name for why in found if why.kind == "signal"}
+    for wait in row.waits:
+        name = wait.channel.removeprefix("signal:")
+        if name != wait.channel and name not in told:
+            found.insert(0, _signal(row, None, name, wait.since, until))
+    if not found:  # nothing but timeouts, or no usable note
+        return Why("timer", since=row.updated, due=until if until is not None else row.due)
+    return replace(found[0], also=tuple(found[1:]), open=note.open if note.open > len(found) else None)
+
+
+def _wait(row: FlowRow, wait: Mapping[str, Any], until: int | None) -> Why | None:
+    match wait:
+        case {"kind": "signal", "key": str(key), "name": str(name)}:
+            since = next((each.since for each in row.waits if each.channel == f"signal:{name}"), wait.get("since"))
+            return _signal(row, key, name, since, until)
+        case {"kind": "child", "key": str(key), "child": str(child)}:
+            return Why("child", key=key, child=child, since=_number(wait, "since"), until=until)
+        case {"kind": "timer", "key": str(key), "sleep": True}:
+            return Why("timer", key=key, since=_number(wait, "since"), due=_number(wait, "due"))
+        case {"kind": "retry"}:
+            due, attempt = _number(wait, "due") or row.due, _number(wait, "attempt")
+            step, since = _text(wait, "key"), _number(wait, "since")
+            return Why("retry", key=step, name=_text(wait, "name"), attempt=attempt, since=since, due=due)
+        case _:
+            return None
+
+
+def _signal(row: FlowRow, key: str | None, name: str, since: int | None, until: int | None) -> Why:
+    aside = tuple(Aside(m.id, value_of(m.body)) for m in row.aside if m.channel == f"signal:{name}")
+    fix = signal_fix(row.id, name)
+    return Why("signal", key=key, name=name, since=since, until=until, aside=aside, fix=fix)
+
+
+def _blocked(row: FlowRow, note: Note) -> Why:
+    why = note.why or {}
+    kind = _BLOCKED.get(str(why.get("kind")), "unreadable")
+    return Why(
+        kind,
+        message=_text(why, "message") or "the reason was not recorded",
+        since=_number(why, "since") or row.updated,
+        key=_text(why, "key"),
+        recorded=_text(why, "recorded"),
+        current=_texts(why, "current"),
+        where=_text(why, "where"),
+        due=row.due,
+        fix=_blocked_fix(row, kind),
+    )
+
+
+def _blocked_fix(row: FlowRow, kind: str | None) -> str:
+    """Replay shows where code and journal part, and so which code to serve; what no code can mend is cancelled."""
+    flow = shlex.quote(row.id)
+    match kind:
+        case "diverged" | "unreadable" | "spinning" | "stuck":
+            return f"ergon replay {flow} -m MODULE"
+        case _:
+            return f"ergon cancel {flow}"
+
+
+def _number(found: Mapping[str, Any], name: str) -> int | None:
+    value = found.get(name)
+    return value if isinstance(value, int) else None
+
+
+def _texts(found: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = found.get(name)
+    return tuple(str(each) for each in cast("list[object]", value)) if isinstance(value, list) else ()
+
+
+def _text(found: Mapping[str, Any], name: str) -> str | None:
+    value = found.get(name)
+    return value if isinstance(value, str) and value else None
