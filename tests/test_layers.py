@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     ("ergon_runtime.errors",),
     ("ergon_runtime.core",),
+    ("ergon_runtime.logs",),
     ("ergon_runtime.codec",),
     ("ergon_runtime.definitions",),
     ("ergon_runtime.primitives",),
