@@ -31,10 +31,10 @@ acceptance: $(VENV)/installed ## only the tests that run the real command line
 	@$(BIN)/python -m pytest -q tests/acceptance $(ARGS)
 
 sim: $(VENV)/installed ## simulate random histories, crashes and upgrades (SEEDS=300)
-	@ERGON_SIM_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q -m sim --timeout=0 $(ARGS)
+	@ERGON_TEST_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q --timeout=0 tests/simulation $(ARGS)
 
 kills: $(VENV)/installed ## kill real workers at random moments (KILLS=20)
-	@ERGON_KILLS=$(KILLS) $(BIN)/python -m pytest -q -m kills --timeout=0 $(ARGS)
+	@ERGON_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/acceptance/test_kills.py $(ARGS)
 
 venv: $(VENV)/installed ## make .venv with Ergon and the development tools in it
 
