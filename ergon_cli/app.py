@@ -17,7 +17,12 @@ from ergon_cli import __version__
 if TYPE_CHECKING:
     import typer
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "worker": "ergon_cli.commands.worker",
+    "schedule": "ergon_cli.commands.schedule",
+    "signal": "ergon_cli.commands.signal",
+    "cancel": "ergon_cli.commands.cancel",
+}
 """Verb to module, in the order of the help."""
 
 

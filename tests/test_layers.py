@@ -51,11 +51,13 @@ NARROW = {
 
 PUBLIC = (
     "ergon_runtime",
+    "ergon_runtime.client",
     "ergon_runtime.config",
     "ergon_runtime.codec",
     "ergon_runtime.definitions",
     "ergon_runtime.errors",
     "ergon_runtime.replay",
+    "ergon_runtime.stores",
     "ergon_runtime.view",
 )
 """What the command line may import of the runtime."""

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from ergon_cli.exits import CommandError, ExitCode, show_error
-from ergon_cli.ids import find_flow_row
+from ergon_cli.ids import resolve
 from ergon_cli.options import State, shared
 from ergon_cli.render import note, say_json
 from ergon_cli.stores import existing_store
-from ergon_runtime import cancel_flow
+from ergon_runtime.client import cancel_flow
 
 app = typer.Typer()
 
@@ -26,7 +26,7 @@ async def cancel(
     async with existing_store(state.load()) as store:
         for part in ids:
             try:
-                row = await find_flow_row(store, part)
+                row = await resolve(store, part)
             except CommandError as error:
                 show_error(error, as_json=state.json)
                 worst = max(worst, error.code)

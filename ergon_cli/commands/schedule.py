@@ -13,7 +13,6 @@ from ergon_cli.loading import find_flow, load_flows
 from ergon_cli.options import State, shared
 from ergon_cli.render import note, say, say_json
 from ergon_runtime import (
-    FLOW_ID,
     ErgonError,
     FlowCancelled,
     FlowDefinition,
@@ -21,11 +20,11 @@ from ergon_runtime import (
     Outcome,
     Status,
     Store,
-    create_flow,
-    describe_error,
     open_store,
     registry,
 )
+from ergon_runtime.client import FLOW_ID, create_flow
+from ergon_runtime.codec import describe_error
 from ergon_runtime.config import parse_duration
 
 app = typer.Typer()

@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 
 from ergon_cli.exits import CommandError, ExitCode
-from ergon_cli.ids import find_flow_row
+from ergon_cli.ids import resolve
 from ergon_cli.options import State, shared
 from ergon_cli.payloads import parse_payload
 from ergon_cli.render import note, say_json
 from ergon_cli.stores import existing_store
-from ergon_runtime import FlowQuery, FlowRow, Status, Store, send_signal_text
+from ergon_runtime import FlowQuery, FlowRow, Status, Store
+from ergon_runtime.client import send_signal_text
 
 app = typer.Typer()
 MANY = 10_000
@@ -72,7 +73,7 @@ async def _to_all(store: Store, name: str, body: str, waiting: list[FlowRow], ke
 
 
 async def _to_flow(store: Store, name: str, body: str, part: str, key: str | None) -> str:
-    row = await find_flow_row(store, part)
+    row = await resolve(store, part)
     if not await send_signal_text(store, name, body, flow=row.id, message_id=key):
         raise CommandError(
             ExitCode.NOT_FOUND, f"flow {row.id} has ended ({row.status})", "an ended flow takes no signals"

@@ -82,7 +82,7 @@ def _on_signal(number: signal.Signals, stop: asyncio.Event, running: RunningWork
 
 async def _until_quiet(running: RunningWorker) -> None:
     while not await running.quiet():
-        await asyncio.sleep(LOOK)
+        await asyncio.sleep(LOOK)  # noqa: ASYNC110  it asks the store, which rings for nothing that ends
 
 
 async def _banner(store: Store, name: str, definitions: list[FlowDefinition], config: Config, state: State) -> None:
