@@ -40,6 +40,6 @@ venv: $(VENV)/installed ## make .venv with Ergon and the development tools in it
 
 $(VENV)/installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'error: no Python >= 3.11 found; name one: make PYTHON=/path/to/python3.12' >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import ssl' >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[dev]'
 	@touch $@
