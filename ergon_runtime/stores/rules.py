@@ -89,5 +89,5 @@ def result_message(flow_id: str, result: bytes | None) -> Message:
 
 
 def wanted(request: ClaimRequest, status: Status) -> bool:
-    """Whether an operator's claim takes a flow of this status."""
-    return not request.statuses or status in request.statuses
+    """Whether a claim takes a flow of this status; only an operator's may choose."""
+    return not (request.operator and request.statuses) or status in request.statuses

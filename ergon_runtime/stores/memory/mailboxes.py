@@ -67,12 +67,11 @@ class Mailboxes:
 
     def consume(self, row: Row, taken: Iterable[Mail]) -> set[str]:
         """Take messages out of the store and end the waits that they serve; the channels that need a new match."""
-        touched: set[str] = set()
+        served: set[str] = set()
         for mail in taken:
-            channel = mail.message.channel
             self._take(row, mail)
-            touched |= self._drop(row, channel)
-        return touched
+            served.add(mail.message.channel)
+        return self._end(row, served)
 
     def put_aside(self, row: Row, taken: Iterable[Mail]) -> set[str]:
         """Put messages away that do not fit; the waits go on in their old place. The channels that need a new match."""
@@ -87,9 +86,7 @@ class Mailboxes:
 
     def listen(self, row: Row, channels: frozenset[str], now: int) -> set[str]:
         """Make `channels` the flow's waits; the channels that need a new match."""
-        touched: set[str] = set()
-        for channel in sorted(row.waits.keys() - channels):
-            touched |= self._drop(row, channel)
+        touched = self._end(row, row.waits.keys() - channels)
         for channel in sorted(channels - row.waits.keys()):
             row.waits[channel] = Listening(now, self.tick())
             if channel.startswith(rules.NAMED):
@@ -151,16 +148,18 @@ class Mailboxes:
             del row.mail[channel]
         return False
 
-    def _drop(self, row: Row, channel: str) -> set[str]:
-        """End a wait; a reserved message goes back to its old place (S2). The channels that need a new match."""
+    def _end(self, row: Row, channels: set[str]) -> set[str]:
+        """End waits; the channels that need a new match."""
+        return {channel for channel in channels if self._drop(row, channel)}
+
+    def _drop(self, row: Row, channel: str) -> bool:
+        """End a wait; whether a message that was reserved for it has gone back to its old place (S2)."""
         wait = row.waits.pop(channel, None)
-        if wait is None:
-            return set()
         reserved = row.reserved.pop(channel, None)
         if reserved is not None:
             self._keep(reserved)
-            return {channel}
-        free, place = self.free.get(channel, []), (wait.order, row.flow.id)
-        if place in free:
-            free.remove(place)
-        return set()
+            return True
+        free = self.free.get(channel, [])
+        if wait is not None and (wait.order, row.flow.id) in free:
+            free.remove((wait.order, row.flow.id))
+        return False

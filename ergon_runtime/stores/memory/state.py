@@ -178,8 +178,8 @@ class MemoryState:
         self, row: Row, commit: Commit, consumed: builtins.list[Mail], aside: builtins.list[Mail], now: int
     ) -> None:
         self._record(row, commit, now)
-        touched = self.mailboxes.consume(row, consumed)
-        touched |= self.mailboxes.put_aside(row, aside)
+        touched = self.mailboxes.put_aside(row, aside)
+        touched |= self.mailboxes.consume(row, consumed)
         touched |= self.mailboxes.listen(row, rules.channels(commit), now)
         for channel in sorted(touched):
             self.mailboxes.match(channel, now)

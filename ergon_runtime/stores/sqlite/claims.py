@@ -99,8 +99,8 @@ def _named(conn: sqlite3.Connection, request: ClaimRequest, ids: tuple[str, ...]
         priority, due, _, recoveries, leased, length, fingerprint, status = row
         ready = due is not None and (rules.expired(due, length, now) if leased else due <= now)
         fits = request.fingerprint is None or fingerprint != request.fingerprint
-        mine = request.operator and (ready or not leased) and rules.wanted(request, Status(status))
-        if mine or (ready and fits and not request.operator):
+        free = ready or not leased if request.operator else ready and fits
+        if free and rules.wanted(request, Status(status)):
             yield priority, due, flow, recoveries
 
 

@@ -95,13 +95,13 @@ class Mailboxes:
 
     def consume(self, flow: str, taken: Iterable[Found]) -> set[str]:
         """Take messages out of the store and end the waits that they serve; the channels that need a new match."""
-        touched: set[str] = set()
+        served: set[str] = set()
         for found in taken:
             self._conn.execute(_DELETE, (found.seq,))
             if found.place == "reserved":
                 self._conn.execute(_RESERVE, (None, flow, found.channel))
-            touched |= self._drop(flow, found.channel)
-        return touched
+            served.add(found.channel)
+        return self._end(flow, served)
 
     def put_aside(self, flow: str, taken: Iterable[Found]) -> set[str]:
         """Put messages away that do not fit; the waits go on in their old place. The channels that need a new match."""
@@ -116,9 +116,7 @@ class Mailboxes:
     def listen(self, flow: str, channels: frozenset[str], now: int) -> set[str]:
         """Make `channels` the flow's waits; the channels that need a new match."""
         waits: set[str] = {row[0] for row in self._conn.execute(_WAITS, (flow,))}
-        touched: set[str] = set()
-        for channel in sorted(waits - channels):
-            touched |= self._drop(flow, channel)
+        touched = self._end(flow, waits - channels)
         for channel in sorted(channels - waits):
             place = self.tick()
             self._conn.execute(_BEGIN_WAIT, (flow, channel, now, place))
@@ -137,7 +135,7 @@ class Mailboxes:
             self._conn.execute(_RESERVE, (kept[0], wait[0], channel))
             self._wake(wait[0], now)
 
-    def end(self, flow: str) -> None:
+    def forget_cancels(self, flow: str) -> None:
         """Drop the cancel requests of a flow that has ended."""
         self._conn.execute(_DELETE_CANCELS, (flow,))
 
@@ -151,14 +149,18 @@ class Mailboxes:
         self.stirred += 1
         self._conn.execute(_WAKE, (flow, now))
 
-    def _drop(self, flow: str, channel: str) -> set[str]:
-        """End a wait; a reserved message goes back to its old place (S2). The channels that need a new match."""
+    def _end(self, flow: str, channels: set[str]) -> set[str]:
+        """End waits; the channels that need a new match."""
+        return {channel for channel in channels if self._drop(flow, channel)}
+
+    def _drop(self, flow: str, channel: str) -> bool:
+        """End a wait; whether a message that was reserved for it has gone back to its old place (S2)."""
         row = self._conn.execute(_RESERVED, (flow, channel)).fetchone()
         if row is None:
-            return set()
+            return False
         self._conn.execute(_END_WAIT, (flow, channel))
         self._conn.execute(_HEAR, (None, flow, channel))
         if row[0] is None:
-            return set()
+            return False
         self._conn.execute(_GIVE_BACK, row)
-        return {channel}
+        return True

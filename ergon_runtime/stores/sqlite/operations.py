@@ -198,7 +198,7 @@ class Operations:
         """Do what a commit says of mail and of other flows."""
         flow, mailboxes = commit.lease.flow, self._mailboxes
         consumed, aside = self._taken(flow, commit.consumed), self._taken(flow, rules.set_aside(commit))
-        touched = mailboxes.consume(flow, consumed) | mailboxes.put_aside(flow, aside)
+        touched = mailboxes.put_aside(flow, aside) | mailboxes.consume(flow, consumed)
         touched |= mailboxes.listen(flow, rules.channels(commit), now)
         for channel in sorted(touched):
             mailboxes.match(channel, now)
@@ -207,7 +207,7 @@ class Operations:
         for send in commit.sends:
             mailboxes.send(send, now)
         if commit.status.ended:
-            mailboxes.end(flow)
+            mailboxes.forget_cancels(flow)
             if parent is not None:
                 mailboxes.send(Send(parent, rules.result_message(flow, commit.result)), now)
 

@@ -1,0 +1,314 @@
+"""The memory store is the model: random operations on it and on SQLite must answer alike and leave equal stores.
+
+Both run through their synchronous cores, with one clock and equal tokens. After every step the invariants are checked.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ergon_runtime.core.flows import (
+    Beat,
+    Claim,
+    ClaimRequest,
+    Commit,
+    FlowQuery,
+    Lease,
+    Message,
+    NewFlow,
+    Send,
+    Status,
+)
+from ergon_runtime.errors import Conflict, LeaseLost
+from ergon_runtime.stores.memory import MemoryState
+from ergon_runtime.stores.sqlite import Operations, transaction
+from ergon_runtime.stores.sqlite.schema import migrate
+from tests.stores.harness import Clock
+
+LANES = ("x", "y")
+FLOWS = ("a", "b", "c", "d")
+NAMES = ("signal:go", "signal:stop")
+CHANNELS = (*NAMES, "child:b", "child:c")
+IDS = ("1", "2", "3")
+
+flow_ids = st.sampled_from(FLOWS)
+sends = st.builds(
+    Send,
+    st.sampled_from((None, None, *FLOWS)),
+    st.builds(Message, st.sampled_from(IDS), st.sampled_from((*CHANNELS, "cancel")), st.sampled_from((b"", b"1"))),
+)
+new_flows = st.builds(
+    NewFlow,
+    id=flow_ids,
+    type=st.just("T"),
+    version=st.none(),
+    lane=st.sampled_from(LANES),
+    args=st.sampled_from((b"", b"", b"", b"other")),
+    seed=st.just("s"),
+    parent=st.sampled_from((None, None, "a")),
+    due=st.sampled_from((None, None, 1_000_030, 1_000_300)),
+    priority=st.sampled_from((1, 5)),
+)
+requests = st.builds(
+    ClaimRequest,
+    worker=st.sampled_from(("w", "v")),
+    lease=st.sampled_from((40, 100)),
+    limit=st.integers(0, 3),
+    lanes=st.lists(st.sampled_from(LANES), max_size=2).map(tuple),
+    ids=st.one_of(st.none(), st.none(), st.lists(flow_ids, max_size=3).map(tuple)),
+    fingerprint=st.sampled_from((None, None, "f")),
+    alone=st.booleans(),
+    operator=st.booleans(),
+)
+
+
+@dataclass
+class Owner:
+    """What somebody who once claimed a flow believes of it."""
+
+    lease: Lease
+    head: str | None
+    length: int
+    mail: tuple[Message, ...]
+    last: Commit | None = None
+
+
+class TwoStores(RuleBasedStateMachine):
+    """Every rule does the same to both stores."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.clock = Clock()
+        self.latest = self.clock.now
+        self.conn = sqlite3.connect(":memory:", isolation_level=None)
+        self.conn.execute("BEGIN")
+        migrate(self.conn, "")
+        self.conn.execute("COMMIT")
+        self.model = MemoryState(self.clock, _tokens())
+        self.sqlite = Operations(self.conn, self.clock, _tokens())
+        self.owners: list[Owner] = []
+        self.commits = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "conn"):
+            self.conn.close()
+
+    def both(self, work: Callable[[Any], Any]) -> Any:
+        """Do it to both; the answers, or the errors, are equal."""
+        expected = _outcome(lambda: work(self.model))
+
+        def write() -> Any:
+            with transaction(self.conn):
+                return work(self.sqlite)
+
+        assert _outcome(write) == expected
+        return expected
+
+    @rule(by=st.sampled_from((1, 10, 40, 100, 250, -30, -150)))
+    def pass_time(self, by: int) -> None:
+        self.clock.now += by
+        self.latest = max(self.latest, self.clock.now)
+
+    @rule(flow=new_flows)
+    def create(self, flow: NewFlow) -> None:
+        self.both(lambda store: store.create(flow))
+
+    @rule(send=sends)
+    def send(self, send: Send) -> None:
+        self.both(lambda store: store.send(send))
+
+    @rule(request=requests)
+    def claim(self, request: ClaimRequest) -> None:
+        self.keep(self.both(lambda store: store.claim(request)).claims)
+
+    @rule(request=requests)
+    def claim_what_is_due(self, request: ClaimRequest) -> None:
+        plain = ClaimRequest(request.worker, request.lease, 3, LANES, alone=request.alone)
+        self.keep(self.both(lambda store: store.claim(plain)).claims)
+
+    def keep(self, claims: tuple[Claim, ...]) -> None:
+        self.owners += [Owner(claim.lease, claim.head, claim.length, claim.mail) for claim in claims]
+
+    @precondition(lambda self: self.owners)
+    @rule(
+        data=st.data(),
+        status=st.sampled_from((*(Status.RUNNING,) * 3, *(Status.WAITING,) * 4, *list(Status))),
+        entries=st.lists(st.sampled_from((b"e", b"")), max_size=2).map(tuple),
+        waits=st.frozensets(st.sampled_from((*CHANNELS, "cancel"))),
+        due=st.sampled_from((None, None, 5, 60)),
+        creates=st.lists(new_flows, max_size=1).map(tuple),
+        out=st.lists(sends, max_size=1).map(tuple),
+        fingerprint=st.sampled_from((None, "f")),
+    )
+    def commit(
+        self,
+        data: st.DataObject,
+        status: Status,
+        entries: tuple[bytes, ...],
+        waits: frozenset[str],
+        due: int | None,
+        creates: tuple[NewFlow, ...],
+        out: tuple[Send, ...],
+        fingerprint: str | None,
+    ) -> None:
+        owner = data.draw(st.sampled_from(self.owners[-4:]))
+        mail = [message.id for message in owner.mail] or ["ghost"]
+        taken = data.draw(st.sampled_from(((), (), tuple(mail[:1]), tuple(mail), ("ghost",))))
+        self.commits += 1
+        commit = Commit(
+            id=f"c{self.commits}",
+            lease=owner.lease,
+            predecessor=owner.head,
+            start=owner.length,
+            lease_length=data.draw(st.sampled_from((40, 100))),
+            status=status,
+            entries=entries,
+            due=None if due is None else self.clock.now + due,
+            waits=waits,
+            consumed=taken,
+            aside=data.draw(st.sampled_from(((), (), tuple(mail[-1:])))),
+            creates=creates,
+            sends=out,
+            release=status is not Status.RUNNING,
+            result=b"r" if status.ended else None,
+            fingerprint=fingerprint,
+        )
+        self.apply(owner, commit)
+
+    @precondition(lambda self: any(owner.last for owner in self.owners))
+    @rule(data=st.data())
+    def commit_again(self, data: st.DataObject) -> None:
+        owner = data.draw(st.sampled_from([owner for owner in self.owners if owner.last]))
+        assert owner.last is not None
+        self.apply(owner, owner.last)
+
+    def apply(self, owner: Owner, commit: Commit) -> None:
+        reply = self.both(lambda store: store.commit(commit))
+        if not isinstance(reply, tuple):
+            length = commit.start + len(commit.entries)
+            owner.head, owner.length, owner.mail, owner.last = commit.id, length, reply.mail, commit
+
+    @rule(length=st.sampled_from((40, 100)), silence=st.sampled_from((0, 60)), worker=st.sampled_from(("w", "v")))
+    def extend(self, length: int, silence: int, worker: str) -> None:
+        leases = [owner.lease for owner in self.owners[-5:]]
+        self.both(lambda store: store.extend(leases, length, Beat(worker, LANES, silence)))
+
+    @rule(ago=st.sampled_from((0, 50)))
+    def prune(self, ago: int) -> None:
+        self.both(lambda store: store.prune(self.clock.now - ago))
+
+    @rule(
+        query=st.builds(FlowQuery, statuses=st.lists(st.sampled_from(Status), max_size=3).map(tuple), limit=st.just(3))
+    )
+    def read(self, query: FlowQuery) -> None:
+        self.both(lambda store: store.list(query))
+        self.both(lambda store: store.workers())
+
+    @invariant()
+    def stores_are_equal(self) -> None:
+        if hasattr(self, "model"):
+            assert _dump_sqlite(self.conn, self.sqlite) == _dump_memory(self.model)
+
+    @invariant()
+    def rows_are_consistent(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        for row in self.model.flows.values():
+            running, ended = row.status is Status.RUNNING, row.status.ended
+            assert running == (row.token is not None) == (row.owner is not None)
+            assert not ended or (row.due is None and not row.waits and row.ended is not None)
+            assert not running or row.due is not None
+            assert row.reserved.keys() <= row.waits.keys()
+            heard = self.model.mailboxes.visible(row)
+            if row.status in (Status.WAITING, Status.PENDING) and heard:
+                assert row.due is not None
+                assert row.due <= self.latest
+            if row.status is Status.PENDING:
+                assert row.due is not None
+
+    @invariant()
+    def no_kept_message_meets_a_free_waiter(self) -> None:
+        if hasattr(self, "model"):
+            mailboxes = self.model.mailboxes
+            assert not {name for name, kept in mailboxes.kept.items() if kept and mailboxes.free.get(name)}
+
+    @invariant()
+    def journals_are_dense(self) -> None:
+        if hasattr(self, "model"):
+            for flow, length in self.conn.execute("SELECT id, length FROM flow"):
+                seqs = [row[0] for row in self.conn.execute("SELECT seq FROM journal WHERE flow = ?", (flow,))]
+                assert sorted(seqs) == list(range(length))
+
+
+def _tokens() -> Callable[[], str]:
+    source = random.Random(7)
+    return lambda: f"{source.getrandbits(64):x}"
+
+
+def _outcome(work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except (LeaseLost, Conflict, ValueError) as error:
+        return type(error), str(error)
+
+
+def _dump_memory(state: MemoryState) -> dict[str, Any]:
+    boxes = state.mailboxes
+    return {
+        "flows": {i: (row.view(), row.token, row.length, row.alone, row.ended) for i, row in state.flows.items()},
+        "journals": {i: list(row.journal) for i, row in state.flows.items()},
+        "mail": {i: sorted(m.message.id + c for c, box in r.mail.items() for m in box) for i, r in state.flows.items()},
+        "visible": {i: boxes.visible(row) for i, row in state.flows.items()},
+        "kept": {name: [m.message for m in box] for name, box in boxes.kept.items() if box},
+        "free": {name: [flow for _, flow in free] for name, free in boxes.free.items() if free},
+        "seen": {(to or "", channel, id_): at for (to, channel, id_), at in boxes.seen.items()},
+        "workers": state.workers(),
+    }
+
+
+def _dump_sqlite(conn: sqlite3.Connection, store: Operations) -> dict[str, Any]:
+    flows = [row[0] for row in conn.execute("SELECT id FROM flow")]
+    more = "SELECT token, lease_length, alone, ended FROM flow WHERE id = ?"
+    kept: dict[str, list[Message]] = {}
+    for message in conn.execute("SELECT id, channel, body FROM message WHERE flow IS NULL ORDER BY seq"):
+        kept.setdefault(message[1], []).append(Message(*message))
+    free: dict[str, list[str]] = {}
+    for name, flow in conn.execute("SELECT channel, flow FROM wait WHERE reserved IS NULL ORDER BY place"):
+        if name in NAMES:
+            free.setdefault(name, []).append(flow)
+    mail = "SELECT id || channel FROM message WHERE flow = ? AND place = 'mail'"
+    return {
+        "flows": {flow: (store.get(flow), *conn.execute(more, (flow,)).fetchone()) for flow in flows},
+        "journals": {flow: store.journal(flow, 0, 10_000) for flow in flows},
+        "mail": {flow: sorted(row[0] for row in conn.execute(mail, (flow,))) for flow in flows},
+        "visible": {flow: _visible(conn, flow) for flow in flows},
+        "kept": kept,
+        "free": free,
+        "seen": {row[:3]: row[3] for row in conn.execute("SELECT target, channel, id, at FROM sent")},
+        "workers": store.workers(),
+    }
+
+
+def _visible(conn: sqlite3.Connection, flow: str) -> tuple[Message, ...]:
+    heard = (
+        "SELECT id, channel, body FROM message WHERE flow = ? AND heard IS NOT NULL ORDER BY place = 'reserved', seq"
+    )
+    return tuple(Message(*row) for row in conn.execute(heard, (flow,)))
+
+
+TestTwoStores = TwoStores.TestCase
+TestTwoStores.settings = settings(
+    max_examples=int(os.environ.get("ERGON_TEST_EXAMPLES", "60")),
+    stateful_step_count=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
