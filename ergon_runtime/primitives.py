@@ -85,7 +85,7 @@ async def wait_signal(name: str, *, timeout: float | timedelta | None = None) ->
 async def wait_signal(name: str, type: type[T], timeout: float | timedelta | None = None) -> T: ...
 @overload
 async def wait_signal(name: str, type: object, timeout: float | timedelta | None = None) -> Any: ...
-async def wait_signal(name: str, type: Any = UNHINTED, timeout: float | timedelta | None = None) -> Any:  # noqa: A002
+async def wait_signal(name: str, type: Any = UNHINTED, timeout: float | timedelta | None = None) -> Any:  # noqa: A002  contract
     """Wait for a signal and give its payload. Payloads that do not fit `type` are set aside.
 
     Raises TimeoutError after `timeout` (seconds or timedelta). Flow code only.

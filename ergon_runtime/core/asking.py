@@ -18,6 +18,10 @@ from ergon_runtime.core.machine import FlowMachine
 from ergon_runtime.core.operations import ChildOp, SignalOp, StepOp, TimerOp
 
 
+_ESCAPED = str.maketrans({"%": "%25", "/": "%2F", "#": "%23"})
+"""Signal names are free text; in a key `/` parts scopes and `#` numbers names."""
+
+
 def machine_here() -> FlowMachine | None:
     """The machine of the flow whose code runs now; None outside flow code."""
     loop = asyncio._get_running_loop()
@@ -47,7 +51,7 @@ async def step_end(
 
 async def signal(machine: FlowMachine, name: str, accepts: Callable[[str], bool]) -> SignalReceived:
     """Wait for a signal whose payload `accepts` takes."""
-    key = machine.scope().key(name)
+    key = machine.scope().key(name.translate(_ESCAPED))
     future: asyncio.Future[SignalReceived] = FlowFuture(loop=machine.loop)
     op = SignalOp(key, name, accepts, machine.now, machine.turn, future)
     machine.ask(op)
