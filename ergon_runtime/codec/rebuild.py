@@ -111,14 +111,16 @@ def _set_state(error: BaseException, document: dict[str, Any]) -> None:
     for base, names in BUILTIN_STATE.items():
         for name in names:
             # None is left alone: to OSError an errno that was set to None is one to show.
-            if isinstance(error, base) and stored.get(name) is not None:
+            if issubclass(type(error), base) and stored.get(name) is not None:
                 vars(base)[name].__set__(error, _value(stored[name]))
     places = slots(type(error))
+    # Through the built-in, so that no `__getattribute__` of the class is asked.
+    own: dict[str, object] = vars(BaseException)["__dict__"].__get__(error)
     for name, value in _dict(document.get("attributes")).items():
         if name in places:
             cast(Any, places[name]).__set__(error, _value(value))
         elif is_attribute(name):
-            error.__dict__[name] = _value(value)
+            own[name] = _value(value)
 
 
 def _set_relatives(error: BaseException, document: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import typing
 from enum import Enum
 from typing import Any, Final, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ergon_runtime.codec.allowed import is_storable
@@ -49,7 +49,9 @@ def parse_text(text: str, hint: Any) -> object:
         return parse_json(text, hint)
     # Without None, since no text stands for it.
     plain: Any = cast(Any, typing.Union)[tuple(members)]
-    adapter = _adapter(plain)
+    adapter = adapter_for(plain, None)  # without options, so that the text of bytes is not base64
+    if adapter is None:
+        raise _unreadable(hint)
     try:
         return adapter.validate_strings(text)
     except ValidationError as error:
@@ -68,17 +70,19 @@ def parse_json(text: str, hint: Any) -> object:
         raise CodecError(f"not JSON: {error}") from None
     if is_open(hint):
         return value
+    adapter = adapter_for(hint)
+    if adapter is None and typing.is_typeddict(hint) and isinstance(value, dict):
+        return cast(object, value)  # before Python 3.12 pydantic takes only the TypedDict of typing_extensions
+    if adapter is None:
+        raise _unreadable(hint)
     try:
-        return _adapter(hint).validate_json(text, strict=True)
+        return adapter.validate_json(text, strict=True)
     except ValidationError as error:
         raise CodecError(_reason(error, None)) from None
 
 
-def _adapter(hint: Any) -> TypeAdapter[Any]:
-    adapter = adapter_for(hint)
-    if adapter is None:
-        raise CodecError(f"a {hint_name(hint)} cannot be given as text or JSON")
-    return adapter
+def _unreadable(hint: Any) -> CodecError:
+    return CodecError(f"no {hint_name(hint)} can be made from text or JSON")
 
 
 def _members(hint: Any) -> list[Any]:

@@ -269,10 +269,10 @@ def _codec(hint: Any) -> ValueCodec:
     return _Typed(hint, Tagger(AllowList(found.classes, ALLOWED if found.loose else None)), adapter)
 
 
-def adapter_for(hint: Any) -> TypeAdapter[Any] | None:
+def adapter_for(hint: Any, config: ConfigDict | None = _CONFIG) -> TypeAdapter[Any] | None:
     """Pydantic's adapter for a hint, or None if it has no schema for it."""
     try:
-        return TypeAdapter(hint, config=_CONFIG)
+        return TypeAdapter(hint, config=config)
     except PydanticUserError as error:
         if error.code != "type-adapter-config-unused":
             return None

@@ -150,7 +150,8 @@ def test_plain_json_stands_as_it_is(value: object) -> None:
 def test_set_text_does_not_depend_on_hash_seed() -> None:
     script = (
         "from ergon_runtime.codec import for_hint, UNHINTED\n"
-        "print(for_hint(UNHINTED).encode({'b', 'a', 'c', ('d', 'e')}, 'x'), for_hint(set[str]).encode({*'xyzuvw'}, 'x'))"
+        "print(for_hint(UNHINTED).encode({'b', 'a', 'c', ('d', 'e')}, 'x'))\n"
+        "print(for_hint(set[str]).encode({*'xyzuvw'}, 'x'))\n"
     )
     outputs = {
         subprocess.run(
@@ -311,7 +312,9 @@ def test_numpy_value_without_numpy_is_a_codec_error() -> None:
 
 
 def make(name: str, module: str, base: Callable[..., type]) -> type:
-    return base(name, [("a", int)], namespace={"__module__": module})
+    cls = base(name, [("a", int)])
+    cls.__module__ = module
+    return cls
 
 
 def test_two_classes_of_one_name_are_an_error_only_when_used() -> None:

@@ -123,7 +123,7 @@ def test_text_becomes_the_value_its_hint_says(hint: Any, text: str, value: objec
         (dict[str, int], "[1]", "should be an object: [1]"),
         (Line, '{"item":"a","amount":"x"}', "amount: not a number: 'x'"),
         (Line, "{}", "item: field required; amount: field required"),
-        (np.ndarray, "[1]", "a ndarray cannot be given as text or JSON"),
+        (np.ndarray, "[1]", "no ndarray can be made from text or JSON"),
     ],
     ids=str,
 )

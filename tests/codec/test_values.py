@@ -13,20 +13,19 @@ from decimal import Decimal
 from enum import Enum, IntEnum
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, Optional, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, TypedDict, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel, Field, SecretStr, computed_field, field_validator
 
-from ergon_runtime.codec import UNHINTED, for_hint, hint_name
+from ergon_runtime.codec import UNHINTED, for_hint
 from ergon_runtime.codec.same import same
 from ergon_runtime.errors import CodecError
 
+NAIVE = datetime.fromisoformat("2026-01-01T02:30:00")
 Item = TypeVar("Item")
 OrderId = NewType("OrderId", str)
 
@@ -47,7 +46,7 @@ class Receipt:
     paid: datetime | None = None
     raw: bytes = b""
     score: float = 0.0
-    parent: Optional[Receipt] = None
+    parent: Receipt | None = None
 
 
 @dataclasses.dataclass
@@ -129,7 +128,7 @@ KEPT: list[tuple[Any, object]] = [
     (complex, 1 - 2j),
     (timedelta, timedelta(days=-1, microseconds=1)),
     (time, time(1, 2, 3, 4)),
-    (datetime, datetime(2026, 1, 1, 2, 30, fold=1)),
+    (datetime, NAIVE.replace(fold=1)),
     (AwareDatetime, datetime(2026, 1, 1, tzinfo=UTC)),
     (list[float], [1.0, math.nan, -0.0, math.inf]),
     (list[int], []),
@@ -224,7 +223,7 @@ REFUSED: list[tuple[Any, object]] = [
     (dict[str, int], {"a": "b"}),
     (dict[str, int], OrderedDict(a=1)),
     (list[int], type("Mine", (list,), {})([1])),
-    (date, datetime(2026, 1, 1)),
+    (date, NAIVE),
     (datetime, date(2026, 1, 1)),
     (datetime, datetime(2026, 1, 1, tzinfo=ZoneInfo("Europe/Berlin"))),
     (bytes, bytearray(b"a")),
@@ -348,119 +347,3 @@ def test_codec_of_a_hint_is_made_once() -> None:
 
 def test_hint_that_cannot_be_hashed_has_a_codec() -> None:
     assert there_and_back(Annotated[int, []], 5) == 5
-
-
-@pytest.mark.parametrize(
-    ("hint", "name"),
-    [
-        (str, "str"),
-        (int | None, "int | None"),
-        (Optional[int], "int | None"),
-        (list[int], "list[int]"),
-        (dict[str, Any], "dict[str, Any]"),
-        (tuple[int, ...], "tuple[int, ...]"),
-        (Literal["a", 1], "Literal['a', 1]"),
-        (Annotated[int, 5], "int"),
-        (Receipt, "Receipt"),
-        (Box[int], "Box[int]"),
-        (UNHINTED, "no hint"),
-        (None, "None"),
-        (Any, "Any"),
-        (OrderId, "OrderId"),
-        (typing.List[int], "list[int]"),  # noqa: UP006 - the old form is the case
-        (typing.Callable[[int], str], "Callable[[int], str]"),  # noqa: UP006 - the old form is the case
-    ],
-)
-def test_hint_name_is_what_a_person_would_write(hint: Any, name: str) -> None:
-    assert hint_name(hint) == name
-
-
-HINTS: list[tuple[Any, st.SearchStrategy[Any]]] = [
-    (int, st.integers()),
-    (float, st.floats()),
-    (str, st.text(st.characters(exclude_categories=["Cs"]))),
-    (bytes, st.binary()),
-    (bool, st.booleans()),
-    (Decimal, st.decimals(allow_nan=False, allow_infinity=False)),
-    (datetime, st.datetimes(timezones=st.sampled_from([None, UTC, timezone(timedelta(hours=5, minutes=30))]))),
-    (date, st.dates()),
-    (time, st.times()),
-    (timedelta, st.timedeltas()),
-    (UUID, st.uuids()),
-    (Colour, st.sampled_from(Colour)),
-]
-
-
-def grow(pairs: st.SearchStrategy[tuple[Any, Any]]) -> st.SearchStrategy[tuple[Any, Any]]:
-    """Hints with a value each, made of smaller ones."""
-
-    def of(pair: tuple[Any, Any]) -> st.SearchStrategy[tuple[Any, Any]]:
-        hint, value = pair
-        return st.sampled_from(
-            [
-                (list[hint], [value, value]),
-                (tuple[hint, int], (value, 1)),
-                (tuple[hint, ...], (value,)),
-                (dict[str, hint], {"a": value}),
-                (hint | None, None),
-                (hint | None, value),
-                (Box[hint], Box(value)),
-                (dict[str, hint | list[hint]], {"a": value, "b": [value]}),
-            ]
-        )
-
-    return pairs.flatmap(of)
-
-
-leaves = st.sampled_from(HINTS).flatmap(lambda leaf: st.tuples(st.just(leaf[0]), leaf[1]))
-
-
-@given(st.recursive(leaves, grow, max_leaves=3))
-def test_values_of_made_up_hints_come_back_the_same(pair: tuple[Any, Any]) -> None:
-    hint, value = pair
-    back = there_and_back(hint, value)
-    assert same(value, back), (hint, value, back)
-
-
-@given(
-    st.sampled_from(HINTS),
-    st.one_of([values for _, values in HINTS]),
-)
-def test_value_under_a_foreign_hint_is_refused_or_unchanged(leaf: tuple[Any, Any], value: object) -> None:
-    for hint, wrapped in ((leaf[0], value), (list[leaf[0]], [value])):  # type: ignore[misc,valid-type]  # made of values
-        try:
-            back = there_and_back(hint, wrapped)
-        except CodecError:
-            continue
-        assert same(wrapped, back)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (1, True),
-        (1.0, 1),
-        (0.0, -0.0),
-        ([1], (1,)),
-        ({1}, {True}),
-        ({1: 2}, {True: 2}),
-        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
-        (Decimal("1.1"), Decimal("1.10")),
-        (datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC)),
-        (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))),
-        (datetime(2026, 1, 1), datetime(2026, 1, 1, fold=1)),
-        (b"a", "a"),
-        (Approved("x"), Rejected("x")),
-        (Receipt("A", Decimal(1)), Refund("A", Decimal(1))),
-        (deque([1], maxlen=1), deque([1])),
-        ([1, 2], [1]),
-        ({1, 2}, {1}),
-        (complex(0.0, 0.0), complex(0.0, -0.0)),
-        (Box([1]), Box([True])),
-        (Customer(name="x"), Customer(name="x", age=0)),
-        (defaultdict(list), defaultdict(int)),
-    ],
-)
-def test_values_that_differ_unseen_are_not_the_same(one: object, other: object) -> None:
-    assert not same(one, other)
-    assert same(one, one)
