@@ -1,7 +1,8 @@
 """One flow driven by hand: the core's machine and decisions, a list for a journal, a clock that only tests move.
 
-Steps take `durations[key]` milliseconds of the clock (default 0) and run their own bodies; child flows end as `children`
-says; signals and cancels arrive when told. `run` goes on until the flow has ended, or waits for what never comes.
+Steps take `durations[key]` milliseconds of the clock (default 0) and run their own bodies; child flows end as
+`children` says; signals and cancels arrive when told. `run` goes on until the flow has ended, or waits for what never
+comes.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from ergon_runtime.core.loop import FlowFuture, FlowLoop, FlowTimer
 from ergon_runtime.core.machine import FlowMachine
 from ergon_runtime.core.operations import ChildOp, SignalOp, StepOp, TimerOp
 
-
 _ESCAPED = str.maketrans({"%": "%25", "/": "%2F", "#": "%23"})
 """Signal names are free text; in a key `/` parts scopes and `#` numbers names."""
 

@@ -1,4 +1,4 @@
-"""The primitives in flow code: time, signals, children, randomness, patches, new lives; and their refusals elsewhere."""
+"""The primitives in flow code: time, signals, randomness, patches, new lives; and their refusals elsewhere."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from typing import Any
 import pytest
 
 from ergon_runtime import primitives
-from ergon_runtime.core.entries import Outcome
-from ergon_runtime.core.faults import Fault, FaultKind
-from ergon_runtime.core.flows import Status
 from ergon_runtime.core.retry import RetryPolicy
 from ergon_runtime.definitions import flow, flow_type, registry, step
-from ergon_runtime.errors import DefinitionError, FlowCancelled
+from ergon_runtime.errors import DefinitionError
 from ergon_runtime.primitives import (
     continue_as_new,
     invoke,
@@ -54,6 +51,11 @@ class OrderError(Exception):
 @step
 async def echo(text: str) -> str:
     return text
+
+
+@flow
+async def elsewhere(order: str) -> str:
+    return order
 
 
 # --- time
@@ -161,122 +163,6 @@ def test_signal_that_does_not_come_times_out(timeout: Any) -> None:
     assert drive.replayed() == "0:00:02"
 
 
-# --- children
-
-
-@flow
-async def ship(order: str) -> str:
-    return order
-
-
-def test_child_result_comes_decoded_as_often_as_awaited() -> None:
-    @flow
-    async def parent() -> list[object]:
-        child = invoke(ship("a"))
-        return [child.id, await child, await child.result(), await asyncio.gather(child, child)]
-
-    drive = Drive(parent(), children={"ship": "sent"}, durations={"ship": 10})
-    assert drive.result() == ["f1/ship", "sent", "sent", ["sent", "sent"]]
-    assert drive.replayed() == drive.result()
-
-
-def test_children_are_asked_for_at_the_call_and_numbered() -> None:
-    @flow
-    async def parent() -> None:
-        invoke(ship("a"), detached=True)
-        invoke(ship("b"), detached=True)
-
-    drive = Drive(parent()).run()
-    assert drive.created == ["f1/ship", "f1/ship#2"]
-    assert drive.sent == []
-
-
-def test_child_that_is_left_behind_is_cancelled() -> None:
-    @flow
-    async def parent() -> None:
-        invoke(ship("a"))
-
-    assert Drive(parent()).run().sent == [("f1/ship", "cancel")]
-
-
-def test_child_error_is_raised_in_the_parent() -> None:
-    @flow
-    async def parent() -> str:
-        try:
-            return await invoke(ship("a"))
-        except OrderError as error:
-            return f"caught {error}"
-
-    drive = Drive(parent(), children={"ship": OrderError("lost")})
-    assert drive.result() == "caught lost"
-    assert drive.replayed() == "caught lost"
-
-
-def test_child_that_was_cancelled_raises_flow_cancelled() -> None:
-    @flow
-    async def parent() -> str:
-        try:
-            return await invoke(ship("a"))
-        except FlowCancelled as error:
-            return error.flow_id
-
-    assert Drive(parent(), children={"ship": Outcome(Status.CANCELLED)}).result() == "f1/ship"
-
-
-@pytest.mark.parametrize(("detached", "sent"), [(False, [("f1/ship", "cancel")]), (True, [])])
-def test_cancelling_the_await_cancels_the_child_unless_detached(detached: bool, sent: list[Any]) -> None:
-    @flow
-    async def parent() -> str:
-        try:
-            async with asyncio.timeout(1):
-                return await invoke(ship("a"), detached=detached)
-        except TimeoutError:
-            return await echo("gave up")
-
-    drive = Drive(parent())
-    assert drive.result() == "gave up"
-    assert list(dict.fromkeys(drive.sent)) == sent
-    assert drive.replayed() == "gave up"
-
-
-def test_child_awaited_twice_with_one_cancelled_lives_on() -> None:
-    @flow
-    async def both() -> str:
-        child = invoke(ship("a"))
-        other, keeper = asyncio.create_task(child.result()), asyncio.create_task(child.result())
-        await sleep(1)
-        other.cancel()
-        return await keeper
-
-    drive = Drive(both(), children={"ship": "sent"}, durations={"ship": 5_000})
-    assert drive.result() == "sent"
-    assert drive.sent == []
-    assert drive.replayed() == "sent"
-
-
-def test_child_result_that_no_longer_fits_blocks_the_flow() -> None:
-    @flow
-    async def parent() -> object:
-        try:
-            return await invoke(ship("a"))
-        except Exception:
-            return "swallowed"
-
-    with pytest.raises(Fault) as caught:
-        Drive(parent(), children={"ship": 5}).run()
-    assert (caught.value.kind, caught.value.key) == (FaultKind.UNREADABLE, "ship")
-
-
-@pytest.mark.parametrize(("wrong", "hint"), [(ship, r"call it, ship\(\.\.\.\)"), (echo, "is a step"), (7, "not int")])
-def test_invoke_of_no_flow_says_what_was_passed(wrong: Any, hint: str) -> None:
-    @flow
-    async def parent() -> None:
-        invoke(wrong)
-
-    with pytest.raises(DefinitionError, match=hint):
-        Drive(parent()).result()
-
-
 # --- randomness
 
 
@@ -358,12 +244,12 @@ PRIMITIVES: list[Callable[[], Any]] = [
     lambda: sleep(1),
     lambda: sleep_until(BEGAN),
     lambda: wait_signal("x"),
-    lambda: invoke(ship("a")),
+    lambda: invoke(elsewhere("a")),
     now,
     random,
     uuid4,
     lambda: patched("x"),
-    lambda: continue_as_new(ship("a")),
+    lambda: continue_as_new(elsewhere("a")),
 ]
 
 
