@@ -10,13 +10,13 @@ from ergon_cli.exits import CommandError, ExitCode
 from ergon_runtime import Store, open_store
 from ergon_runtime.config import Config
 from ergon_runtime.errors import StoreUnavailable
-from ergon_runtime.stores import parse_address
+from ergon_runtime.stores import parse
 
 
 def missing_file(config: Config) -> Path | None:
     """The file that the configured store lives in, if it does not exist yet. Raises StoreUnavailable if even its folder
     does not, ConfigError for the address."""
-    path = parse_address(config.store_url).path
+    path = parse(config.store_url).path
     if path is None or path.exists():
         return None
     if not path.parent.is_dir():

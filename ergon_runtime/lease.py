@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from ergon_runtime.core.flows import Beat, Lease, Message
@@ -88,23 +89,21 @@ class Keeper:
     async def keep(self) -> None:
         """Renew until stopped, then sign off."""
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await self._store.open()
         try:
             while not self._stop.is_set():
-                await self.renew(self._beat())
-                try:
+                await self.renew()
+                with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), self._length / 3000)
-                except TimeoutError:
-                    continue
             await self._sign_off()
         finally:
             await self._store.close()
 
-    async def renew(self, beat: Beat) -> None:
-        """Renew all leases once."""
+    async def renew(self) -> None:
+        """Renew all leases once, and show a sign of life."""
         held, sent = list(self._held()), self._boot()
         try:
-            mail = await self._store.extend([each.lease for each in held], self._length, beat)
+            await self._store.open()
+            mail = await self._store.extend([each.lease for each in held], self._length, self._beat())
         except StoreError as error:
             log.warning("leases could not be renewed, will try again: %s", error)
             return

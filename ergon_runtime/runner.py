@@ -13,13 +13,13 @@ import logging
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from random import random
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 from ergon_runtime.codec import encode_error
 from ergon_runtime.core.decide import (
@@ -48,7 +48,9 @@ from ergon_runtime.stores.contract import Store
 from ergon_runtime.turns import in_callback
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
+PYTHON = "{}.{}".format(*sys.version_info)
 PAGE = 1000
 """Journal entries read at a time."""
 SLOW_TURN = 1.0
@@ -157,26 +159,27 @@ class Runner:
             self._fence()
             self._wake.clear()
             if machine.begun:
-                bodies.look()
+                bodies.look(start=not self._draining)
             situation = self._situation(bodies)
-            match decide(machine, situation):
-                case Draft() as draft:
-                    records = await self._write(draft)
-                    if draft.release:
-                        return self._keep(machine, records, draft)
+            decision = decide(machine, situation)
+            match decision:
+                case Draft():
+                    records = await self._write(decision)
+                    if decision.release:
+                        return self._keep(machine, records, decision)
                     await self._turn(machine, partial(machine.feed, records))
                 case Begin():
-                    started = Started("", 0, self.claim.seed, self.claim.version, ENGINE, _python())
+                    started = Started("", 0, self.claim.seed, self.claim.version, ENGINE, PYTHON)
                     await self._turn(machine, partial(machine.begin, started))
                 case End():
                     ending = self._ending(machine)
                     await self._write(finish(machine, situation, ending))
                     self._log_end(ending)
                     return None
-                case Park() as park:
-                    await self._park(park)
-                case other:
-                    assert_never(other)
+                case Park(until):
+                    await self._park(until)
+                case _:
+                    assert_never(decision)
 
     def _situation(self, bodies: StepBodies) -> Situation:
         return Situation(
@@ -194,13 +197,13 @@ class Runner:
         machine.feed(records)  # markers only: no flow code runs
         return Resident(machine, self._head, self._length, self._commits, draft.waits)
 
-    async def _park(self, park: Park) -> None:
+    async def _park(self, until: int | None) -> None:
         if self._stale_mail:
             await self._fetch_mail()
             return
         left = self.held.left(self._engine.boot())
-        if park.until is not None:
-            left = min(left, (park.until - self._clock()) / 1000)
+        if until is not None:
+            left = min(left, (until - self._clock()) / 1000)
         try:
             await asyncio.wait_for(self._wake.wait(), max(left, 0.001))
         except TimeoutError:
@@ -246,7 +249,7 @@ class Runner:
         records: list[Recorded] = []
         position = self.claim.base
         while position < self.claim.length:
-            rows = await self._retry(lambda at=position: self._engine.store.journal(self.claim.lease.flow, at, PAGE))
+            rows = await self._retry(partial(self._engine.store.journal, self.claim.lease.flow, position, PAGE))
             if not rows:
                 raise Fault(FaultKind.UNREADABLE, f"the journal ends at entry {position} of {self.claim.length}")
             try:
@@ -315,7 +318,7 @@ class Runner:
         if not reply.held and not draft.release:
             raise LeaseLost(self.held.lease.flow)
 
-    async def _retry(self, send: Callable[[], Any]) -> Any:
+    async def _retry(self, send: Callable[[], Awaitable[T]]) -> T:
         """Send until it is answered or the lease may be over; sends are idempotent (C1)."""
         delay = 0.02
         while True:
@@ -388,13 +391,9 @@ class Runner:
         flow = self.claim.lease.flow
         match ending:
             case Outcome():
-                level = logging.WARNING if ending.status is Status.FAILED else logging.INFO
+                level = logging.WARNING if ending.status is Status.FAILED else logging.DEBUG
                 log.log(level, "flow %s %s", flow, ending.status, extra={"flow_id": flow})
             case RetryFlow():
                 log.info("flow %s failed, next try in %d ms", flow, ending.delay, extra={"flow_id": flow})
             case ContinueFlow():
                 log.info("flow %s continues as new", flow, extra={"flow_id": flow})
-
-
-def _python() -> str:
-    return f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -66,8 +66,9 @@ class StepBodies:
         """Whether a body runs that the flow still waits for, or one is about to."""
         return bool(self._to_begin) or self._live > 0
 
-    def look(self) -> None:
-        """Start and stop what the machine now wants started and stopped."""
+    def look(self, *, start: bool = True) -> None:
+        """Start and stop what the machine now wants started and stopped. Without `start`, what it wants started later
+        stays with the machine."""
         machine = self._machine
         to_begin, self._to_begin = self._to_begin, []
         for op in to_begin:
@@ -75,10 +76,11 @@ class StepBodies:
                 self._to_begin.append(op)  # its start is not committed yet
             elif machine.open.holds(op) and not op.stopping:
                 self._start(op)
-        for op in machine.open.take_asked():
-            self._consider(op)
-        for op in machine.open.take_retries(self._clock()):
-            self._consider(op)
+        if start:
+            for op in machine.open.take_asked():
+                self._consider(op)
+            for op in machine.open.take_retries(self._clock()):
+                self._consider(op)
         for op in machine.open.take_stops():
             self._stop(op)
 

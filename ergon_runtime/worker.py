@@ -132,7 +132,7 @@ class RunningWorker:
         self._look = asyncio.Event()
         self._draining = False
         self._clearing_until = 0.0
-        self._alone = False
+        self._alone = self._suspects = self._idle = False
         self._next_due: int | None = None
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []
@@ -155,7 +155,8 @@ class RunningWorker:
             self._keeper.start()
         else:
             self._tasks.append(self._loop.create_task(self._keeper.keep()))
-        self._tasks.append(self._loop.create_task(self._claim_on()))
+        self._claiming = self._loop.create_task(self._claim_on())
+        self._tasks.append(self._claiming)
         self._tasks.append(self._loop.create_task(self._listen()))
 
     async def shutdown(self) -> None:
@@ -164,6 +165,9 @@ class RunningWorker:
         self._look.set()
         for runner in self._runners.values():
             runner.drain()
+        await asyncio.wait(
+            [self._claiming]
+        )  # a claim on its way is not given up: its flows would wait out their leases
         while self._sessions:
             await asyncio.wait(self._sessions)
         await self._close()
@@ -185,18 +189,13 @@ class RunningWorker:
 
     async def quiet(self) -> bool:
         """Whether no flow of its lanes is pending, running, or due within two seconds. Raises StoreError."""
-        if self._runners:
+        store = self.engine.store
+        if self._runners or not self._idle:
             return False
-        horizon = await self.engine.store.now() + HURRY
-        statuses = (Status.PENDING, Status.RUNNING, Status.WAITING)
-        before: tuple[int, str] | None = None
-        while rows := await self.engine.store.list(FlowQuery(statuses=statuses, limit=1000, before=before)):
-            for row in rows:
-                pressing = row.status is Status.RUNNING or (row.due is not None and row.due <= horizon)
-                if row.lane in self.lanes and pressing:
-                    return False
-            before = (rows[-1].created, rows[-1].id)
-        return True
+        if self._next_due is not None and self._next_due <= await store.now() + HURRY:
+            return False
+        running = await store.list(FlowQuery(statuses=(Status.RUNNING,), limit=1000))
+        return not any(row.lane in self.lanes for row in running)
 
     # --- claiming
     async def _claim_on(self) -> None:
@@ -216,29 +215,33 @@ class RunningWorker:
 
     async def _claim(self) -> bool:
         """Claim what there is room for; whether there may be more at once."""
+        if self._suspects and not self._runners:
+            return await self._claim_suspect()
         room = self._room()
         if room == 0:
             return False
         sent = self.engine.boot()
         found = await self.engine.store.claim(self._request(room))
-        self._next_due = found.next_due
+        self._next_due, self._suspects = found.next_due, found.suspects
+        self._idle = not found.claims and not found.suspects
         self._take(found, sent)
-        if found.suspects and self._only is None:
-            return await self._claim_suspect()
-        return len(found.claims) == min(room, BATCH)
+        if found.suspects:
+            self._make_way()
+        return len(found.claims) == min(room, BATCH) or (found.suspects and not self._runners)
+
+    def _make_way(self) -> None:
+        """Claim nothing for a while, so that a suspect flow can run alone; then, for as long again, go on as usual."""
+        now, span = self.engine.boot(), 2 * self.engine.lease / 1000
+        if self._clearing_until + span < now:
+            self._clearing_until = now + span
 
     async def _claim_suspect(self) -> bool:
-        """Make way for a suspect flow, then run it alone."""
-        now = self.engine.boot()
-        if self._runners:
-            if self._clearing_until + 2 * self.engine.lease / 1000 < now:
-                self._clearing_until = now + 2 * self.engine.lease / 1000
-            return False
-        sent = now
+        """Run one suspect flow alone."""
+        sent, self._suspects = self.engine.boot(), False
         found = await self.engine.store.claim(self._request(1, alone=True))
         self._alone = bool(found.claims)
         self._take(found, sent)
-        return False
+        return not self._alone
 
     def _room(self) -> int:
         if self._alone or (self._runners and self.engine.boot() < self._clearing_until):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ergon_runtime.stores.contract import Store as Store
-from ergon_runtime.stores.contract import StoreIdentity as StoreIdentity
-from ergon_runtime.stores.url import open_store as open_store
-from ergon_runtime.stores.url import parse as parse_address
+from ergon_runtime.stores.contract import Store, StoreIdentity
+from ergon_runtime.stores.url import Address, open_store, parse
+
+__all__ = ["Address", "Store", "StoreIdentity", "open_store", "parse"]

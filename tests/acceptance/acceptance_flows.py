@@ -65,6 +65,12 @@ async def long_step(seconds: float, threaded: bool = False) -> str:
     return await (slow_in_thread(seconds) if threaded else slow(seconds))
 
 
+@flow
+async def two_long_steps(seconds: float) -> None:
+    await slow(seconds)
+    await slow(seconds)
+
+
 @step
 async def die() -> None:
     effect("die")
