@@ -7,6 +7,7 @@ L3  A task has a scope, its place in the tree of tasks; a callback has the scope
 L4  Unfinished tasks and begun async generators are held strongly: the garbage collector decides nothing.
 L5  More callbacks in one drain than `SPIN` is a fault.
 L6  `evict` ends every coroutine at once; durable operations then raise `Evicted`.
+L7  `wind_up`, when the flow function has ended: tasks still running are cancelled and drained, then generators closed.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ Callback: TypeAlias = Callable[..., object]
 
 SPIN = 100_000
 """Callbacks in one drain after which a flow counts as spinning."""
+ENDINGS = 1000
+"""Times that a flow may bring forth tasks or generators while it ends, in one turn; more counts as spinning."""
 _MASK = (1 << 60) - 1
 _ROUNDS = 100
 """Times a coroutine may await again while it is evicted."""
@@ -100,7 +103,7 @@ class FlowTask(asyncio.Task[T]):
         self.number = loop.next_number()
         self.registered: list[tuple[Callback, Scope]] = []
         self.scope = scope
-        self.own_context = context or contextvars.copy_context()
+        self.own_context = contextvars.copy_context() if context is None else context  # an empty one is false
         super().__init__(coro, loop=loop, name=name or f"task {scope.path}", context=self.own_context)
         self._log_destroy_pending = False  # an evicted task is destroyed while pending, on purpose
 
@@ -141,6 +144,7 @@ class FlowLoop(asyncio.AbstractEventLoop):
         self._number = int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=8).digest(), "big") & _MASK
         self._callback_scope: Scope | None = None
         self._sweep_at = 64
+        self._wound_up: set[FlowTask[Any]] = set()
 
     # --- identity and scope
     def next_number(self) -> int:
@@ -232,7 +236,8 @@ class FlowLoop(asyncio.AbstractEventLoop):
         return None
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        self._report(context)
+        if not isinstance(context.get("exception"), Evicted):  # what made the flow leave memory is told elsewhere
+            self._report(context)
 
     # --- what the machine asks
     def alive(self) -> list[FlowTask[Any]]:
@@ -270,6 +275,27 @@ class FlowLoop(asyncio.AbstractEventLoop):
             self._callback_scope = None
             sys.set_asyncgen_hooks(*hooks)
             asyncio._set_running_loop(outer)
+
+    def wind_up(self, main: FlowTask[Any]) -> bool:
+        """Cancel what still runs and drain, again for tasks born meanwhile; then close generators, in the order and the
+        scopes in which they began. Whether all is over: what was cancelled may still await a durable end (L7). Raises
+        Fault when there is no end to it."""
+        for _ in range(ENDINGS):
+            alive = self.alive()
+            fresh = [task for task in alive if task not in self._wound_up]
+            if self.evicted or (alive and not fresh):
+                return False
+            if fresh:
+                self._wound_up.update(fresh)
+                for task in fresh:
+                    task.cancel()
+            elif generators := self.take_open_generators():
+                for generator, scope in generators:
+                    self._wound_up.add(self.start_task(generator.aclose(), (scope or main.scope).child()))
+            else:
+                return True
+            self.drain()
+        raise Fault(FaultKind.SPINNING, "tasks are started again and again after the flow function has ended")
 
     def evict(self) -> None:
         """End every coroutine, each in its own context, until none is left (L6). Idempotent."""

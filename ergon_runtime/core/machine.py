@@ -1,14 +1,12 @@
 """FlowMachine: one flow in memory, sans I/O. Entries in, requests out; no clock, no randomness of its own, no store.
 
-Feed it a journal, call `advance`; it runs the flow code to where nothing recorded is left to deliver. Then read what
-the flow asks for (`open`, `markers`), commit what happened, and give the
-committed entries back with `feed`. Rules:
+Feed it a journal, call `begin`; it runs the flow code to where nothing recorded is left to deliver. Then read what the
+flow asks for (`open`, `markers`), commit what happened, and give the committed entries back with `feed`. Rules:
 
 L1  One completion a turn; the loop is drained to quiescence between two.
 M2  At each quiescence: a requested key that is in the memo pool, then the next strict entry, then live work.
 E6  An entry whose key was requested and then abandoned is skipped; one never requested, or requested with another kind,
     name or digest, is divergence; so are entries and markers left over.
-L7  When the flow function ends, tasks still running are cancelled and drained, then generators closed, in order.
 """
 
 from __future__ import annotations
@@ -104,7 +102,6 @@ class FlowMachine:
         self._gone: dict[str, tuple[str, str]] = {}
         self._unseen: set[tuple[str, str]] = set(history.marks)
         self._patches: dict[str, bool] = {}
-        self._cancelled_tasks: set[FlowTask[Any]] = set()
         self.loop = FlowLoop(self, f"{seed}/{self.life}", report)  # type: ignore[abstract]  # the rest refuses, by table
 
     # --- life
@@ -154,7 +151,7 @@ class FlowMachine:
         while not self.done:
             self.loop.drain()
             if self.fault is None:
-                self._end_if_over()
+                self.done = self.main is not None and self.main.done() and self.loop.wind_up(self.main)
             if self.fault is not None:
                 raise self.fault
             if self.done or not self._deliver_next():
@@ -352,26 +349,6 @@ class FlowMachine:
             self._observer(how, key, self.now)
 
     # --- the end
-    def _end_if_over(self) -> None:
-        """L7: the flow function has ended; cancel what still runs, drain, close generators, then the end stands."""
-        while self.main is not None and self.main.done():
-            alive = self.loop.alive()
-            fresh = [task for task in alive if task not in self._cancelled_tasks]
-            if fresh:
-                self._cancelled_tasks.update(fresh)
-                for task in fresh:
-                    task.cancel()
-            elif alive:
-                return
-            elif generators := self.loop.take_open_generators():
-                for generator, scope in generators:
-                    inner = (scope or self.main.scope).child()
-                    self._cancelled_tasks.add(self.loop.start_task(generator.aclose(), inner))
-            else:
-                self.done = True
-                return
-            self.loop.drain()
-
     def _check_leftovers(self) -> None:
         for op in self.open:  # outlived by the flow's end
             self.abandon(op)
