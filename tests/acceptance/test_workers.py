@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,22 @@ def row(here: Shop, flow_id: str) -> FlowRow:
     found = on_store(here, get)
     assert isinstance(found, FlowRow)
     return found
+
+
+def stop_outside_a_transaction(here: Shop, process: Process) -> None:
+    """SIGSTOP at an instant when the process holds no lock: a writer stopped inside a transaction stops every other."""
+
+    def stopped() -> bool:
+        process.send(signal.SIGSTOP)
+        try:
+            with closing(sqlite3.connect(here.folder / "ergon.db", timeout=0.2)) as conn:
+                conn.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            process.send(signal.SIGCONT)
+            return False
+        return True
+
+    until(stopped)
 
 
 def started(process: Process) -> bool:
@@ -106,7 +124,7 @@ def test_stopped_worker_that_wakes_after_its_lease_writes_nothing(here: Shop, th
     here.run("schedule", "long_step", "-a", "seconds=0.5", "-a", f"threaded={threaded}", "--id", "one")
     first = here.worker("--lease", "1s")
     until(lambda: len(ledger(here)) == 1)
-    first.send(signal.SIGSTOP)
+    stop_outside_a_transaction(here, first)
     second = here.worker("--lease", "1s")
     until(lambda: row(here, "one").status is Status.COMPLETED)
     before = row(here, "one")
