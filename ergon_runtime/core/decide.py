@@ -127,9 +127,11 @@ def decide(machine: FlowMachine, s: Situation) -> Decision:
     if machine.done and len(chosen.entries) == len(machine.markers):
         return End()
     quiet = not s.busy and not s.results and not machine.done
-    if quiet and not chosen.completions and not chosen.aside and len(chosen.entries) == len(machine.markers):
+    hand_back = s.draining and machine.open.unstarted
+    idle = quiet and not chosen.completions and not chosen.aside and len(chosen.entries) == len(machine.markers)
+    if idle and not hand_back:
         return _suspend(machine, s, chosen)
-    if s.draining and not s.busy and not s.results and not machine.done:
+    if s.draining and quiet:
         return chosen.draft(machine, status=Status.PENDING, due=s.clock, release=True)
     if chosen.entries or chosen.aside or chosen.waits != s.waits:
         return chosen.draft(machine)

@@ -162,6 +162,11 @@ class OpenOperations:
         asked, self._asked = self._asked, []
         return [op for op in asked if self.holds(op)]
 
+    @property
+    def unstarted(self) -> bool:
+        """Whether steps were asked for that nobody has taken yet: a worker that drains takes none."""
+        return any(self.holds(op) for op in self._asked)
+
     def take_stops(self) -> list[StepOp]:
         """Steps asked to stop since the last call and still open."""
         stops, self._stops = self._stops, []
