@@ -2,7 +2,7 @@
 
 `Flow` owns a journal, a clock and the mail, asks `decide` what to do and does it. No step body runs: a test ends steps
 itself (`end`, `fail`, `stop`, ...), or lets `play` answer them by `answer` after `latency`. The journal goes through
-its stored form whenever a machine is loaded. Flow code is written with the asking functions below.
+its stored form whenever a machine is loaded. Flow code asks by the functions of asks.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ergon_runtime.core import asking
 from ergon_runtime.core.decide import (
     Begin,
     ContinueFlow,
@@ -29,7 +28,6 @@ from ergon_runtime.core.decide import (
 )
 from ergon_runtime.core.entries import (
     AttemptFailed,
-    ChildEnded,
     Outcome,
     Recorded,
     Started,
@@ -49,55 +47,6 @@ START = 1_000_000
 
 Code = Callable[[], Coroutine[Any, Any, object]]
 Delivery = tuple[str, str, int]
-
-
-class StepFailed(Exception):
-    """What a failed step raises in flow code."""
-
-
-class StepUnknown(Exception):
-    """What an at-most-once step of unknown outcome raises in flow code."""
-
-
-class ChildFailed(Exception):
-    """What a child that did not complete raises in flow code."""
-
-
-# --- asking, in flow code
-def here() -> FlowMachine:
-    machine = asking.machine_here()
-    assert machine is not None
-    return machine
-
-
-async def step(name: str = "work", arg: object = None, *, once: bool = False) -> Any:
-    """A step's value; its arguments are its digest."""
-    args = json.dumps(arg)
-    end = await asking.step_end(here(), name, args, args, None, at_most_once=once)
-    if end.unknown:
-        raise StepUnknown(end.error)
-    if end.error is not None:
-        raise StepFailed(end.error)
-    return json.loads(end.value or "null")
-
-
-async def signal(name: str, accepts: Callable[[str], bool] = lambda value: True) -> Any:
-    return json.loads((await asking.signal(here(), name, accepts)).value)
-
-
-def child(name: str = "kid", arg: object = None, *, detached: bool = False) -> asking.ChildRequest:
-    args = json.dumps(arg)
-    return asking.ChildRequest(here(), name, None, args, args, detached=detached)
-
-
-async def invoke(name: str = "kid", arg: object = None) -> Any:
-    return value_of(await child(name, arg).end())
-
-
-def value_of(end: ChildEnded) -> Any:
-    if end.status is not Status.COMPLETED:
-        raise ChildFailed(end.status)
-    return json.loads(end.value or "null")
 
 
 # --- answers of `play`
