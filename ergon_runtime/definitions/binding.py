@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import Enum
 from inspect import Parameter as Plain
 from types import FunctionType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 from uuid import UUID
 
 from ergon_runtime.codec import ValueCodec, for_hint
@@ -30,7 +30,6 @@ _ATOMS: Final = frozenset(
     {str, int, float, bool, type(None), bytes, complex, Decimal, UUID, date, datetime, time, timedelta}
 )
 """Types whose values cannot change, so that a step may get the flow's own."""
-_scan = json.JSONDecoder().raw_decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,18 +171,12 @@ def parameters_of(shape: Shape, hint: Callable[[str], Any]) -> list[Parameter]:
 
 
 def split_object(text: str) -> dict[str, str]:
-    """The texts of an object's values, exactly as they stand. Raises ValueError if it is no JSON object of ours."""
-    found: dict[str, str] = {}
-    position = 1
-    if text[:1] != "{" or text[-1:] != "}":
+    """The texts of an object's values. Raises ValueError if it is no JSON object."""
+    try:
+        found: object = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(found, dict):
         raise ValueError("it is no JSON object")
-    while text[position : position + 1] != "}":
-        name, colon = _scan(text, position)
-        if not isinstance(name, str) or text[colon : colon + 1] != ":":
-            raise ValueError(f"it is no JSON object at character {colon}")
-        _, end = _scan(text, colon + 1)
-        found[name] = text[colon + 1 : end]
-        position = end + (text[end : end + 1] == ",")
-    if position != len(text) - 1:
-        raise ValueError(f"it goes on after character {position}")
-    return found
+    values = cast("dict[str, object]", found)
+    return {name: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for name, value in values.items()}
