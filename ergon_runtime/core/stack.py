@@ -27,3 +27,13 @@ def awaiting_line(coro: Any) -> str | None:
         if not frame.f_code.co_filename.startswith(_OURS):
             found = f"{frame.f_code.co_filename}:{frame.f_lineno}"
     return found
+
+
+def raising_line(error: BaseException) -> str | None:
+    """`file:line` of the innermost frame of the user's own that an error passed through; None if there is none."""
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(_OURS):
+            found = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
