@@ -157,7 +157,7 @@ class StepBodies:
     def _stop(self, op: StepOp) -> None:
         body = self._bodies.get(op.key)
         if body is None:
-            if not any(entry.key == op.key for entry in self.results):
+            if not any(entry.key == op.key and not isinstance(entry, AttemptFailed) for entry in self.results):
                 self._add(StepStopped(op.key, 0, op.digest, op.name, op.args, self._tries(op), None, self._worker))
             return
         if body.stop_asked:

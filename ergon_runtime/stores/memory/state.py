@@ -220,6 +220,7 @@ class MemoryState:
         self._agenda.remove(row)
         row.token, row.owner, row.length = self._token(), request.worker, request.lease
         row.status, row.due, row.alone, row.ended = Status.RUNNING, now + request.lease, request.alone, None
+        row.fingerprint = None  # other code has taken it: if that dies too, everybody may try again
         row.started = now if row.started is None else row.started
         self._agenda.add(row)
         return row.claimed(now, before, due, self.mailboxes.visible(row))

@@ -33,7 +33,7 @@ _LAPSES = """SELECT due FROM flow WHERE lane = ?2 AND token IS NOT NULL AND leas
 _ONE = """SELECT priority, due, id, recoveries, token IS NOT NULL, lease_length, fingerprint, status FROM flow
     WHERE id = ?"""
 _TAKE = """UPDATE flow SET status = 'running', token = ?, owner = ?, lease_length = ?, due = ?, alone = ?, started = ?,
-    ended = NULL, recoveries = ?, deaths = ? WHERE id = ?"""
+    ended = NULL, fingerprint = NULL, recoveries = ?, deaths = ? WHERE id = ?"""
 
 _Candidate = tuple[int, int | None, str, int]
 """priority, due, id, recoveries"""
