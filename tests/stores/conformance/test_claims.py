@@ -104,6 +104,15 @@ async def test_p4_own_fingerprint_is_passed_over(b: Bench) -> None:
 
 
 @on_each_store
+async def test_p4_fingerprint_is_cleared_by_a_claim(b: Bench) -> None:
+    held = await b.begin()
+    await held.release(Status.BLOCKED, due=b.clock.now, fingerprint="old")
+    assert await b.claimed(fingerprint="new") == ["a"]
+    b.clock.now += LEASE
+    assert await b.claimed(fingerprint="old") == ["a"]
+
+
+@on_each_store
 async def test_p4_backed_off_due_time_is_kept(b: Bench) -> None:
     held = await b.begin()
     await held.release(Status.BLOCKED, due=b.clock.now + 50, fingerprint="old")

@@ -1,0 +1,132 @@
+"""The auditor: it stands before the store's core and looks at every claim and commit as it is applied."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from ergon_runtime.core.entries import ChildCreated, Patched, SignalReceived, unpack
+from ergon_runtime.core.flows import ClaimRequest, Claims, Commit, CommitReply, FlowRow, NewFlow, Send, Status
+from tests.simulation.books import Books
+from tests.simulation.ledger import Journals, lives
+
+OLD = "code 0"
+"""The fingerprint of the code before a change."""
+
+
+class Auditor:
+    """A store's core, watched. What is not watched goes through as it is."""
+
+    def __init__(
+        self, books: Books, journals: Journals, clock: Callable[[], int], blame: Callable[[str], None]
+    ) -> None:
+        self.claims: Counter[str] = Counter()
+        self.disturbed: Counter[str] = Counter()
+        """Per flow: things that allow one more claim."""
+        self.told: set[tuple[str | None, str]] = set()
+        """(flow, message id) of what flows sent."""
+        self.stats: Counter[str] = Counter()
+        self.changing = False
+        self._claimed: dict[str, int] = {}
+        self._books, self._journals, self._clock, self._blame = books, journals, clock, blame
+        self._core = books.core
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._core, name)
+
+    def create(self, flow: NewFlow) -> bool:
+        return self._core.create(flow)
+
+    def send(self, send: Send) -> bool:
+        self.disturb(send)
+        return self._core.send(send)
+
+    def disturb(self, send: Send) -> None:
+        """A message may wake its flow, or any that waits on its name."""
+        if send.to is not None:
+            self.disturbed[send.to] += 1
+        else:
+            self.disturbed["*"] += 1
+
+    def claim(self, request: ClaimRequest) -> Claims:
+        found = self._core.claim(request)
+        for claim in found.claims:
+            flow = claim.lease.flow
+            self.claims[flow] += 1
+            self._claimed[claim.lease.token] = self._clock()
+            self.disturbed[flow] += claim.status is Status.RUNNING
+            self.stats["claims"] += 1
+            self.stats["claims alone"] += request.alone
+        return found
+
+    def commit(self, commit: Commit) -> CommitReply:
+        flow, core = commit.lease.flow, self._core
+        row = core.get(flow)
+        assert row is not None
+        again = row.head == commit.id
+        stale = not again and (self._books.token(flow) != commit.lease.token or row.head != commit.predecessor)
+        self.stats["stale writes"] += stale
+        reply = core.commit(commit)
+        if again:
+            self.stats["resends"] += 1
+            return reply
+        if stale:
+            self._blame(f"{flow}: a stale token or head wrote")
+        self._look(row, commit)
+        return reply
+
+    def _look(self, row: FlowRow, commit: Commit) -> None:
+        """At a commit that was applied; `row` is the flow before it."""
+        flow = row.id
+        self.stats["commits"] += 1
+        for entry in commit.entries:
+            kind = json.loads(entry)[0]
+            self.stats[f"entry {kind}"] += 1
+        for send in commit.sends:
+            self.told.add((send.to, send.message.id))
+            self.disturb(send)
+        if commit.status.ended and row.parent is not None:
+            self.disturbed[row.parent] += 1
+        if commit.release and commit.status in (Status.PENDING, Status.BLOCKED):
+            self.disturbed[flow] += 1
+        if commit.release and commit.status is Status.WAITING and commit.due is not None:
+            if commit.due < self._claimed.get(commit.lease.token, 0):
+                self._blame(f"{flow}: given back with a due time that had passed when it was claimed")
+        if commit.status is Status.BLOCKED:
+            self._look_blocked(row, commit)
+        self._look_at_children(row, commit)
+        self._look_at_signals(row, commit)
+
+    def _look_blocked(self, row: FlowRow, commit: Commit) -> None:
+        why = json.loads(commit.note or b"{}").get("why", {})
+        kind = why.get("kind")
+        self.stats[f"blocked {kind}"] += 1
+        patched = any(isinstance(record.entry, Patched) for record in self._journals(row.id))
+        rolled_back = kind == "diverged" and self.changing and commit.fingerprint == OLD and patched
+        if kind not in ("stuck", "crash_loop") and not rolled_back:
+            self._blame(f"{row.id} is blocked: {why}")
+
+    def _look_at_signals(self, row: FlowRow, commit: Commit) -> None:
+        """Signals come first of the completions, one a commit (E7)."""
+        found = [unpack(entry, 0).entry for entry in commit.entries]
+        signals = [entry for entry in found if isinstance(entry, SignalReceived)]
+        if len(signals) > 1:
+            self._blame(f"{row.id}: one commit holds {len(signals)} signals")
+
+    def _look_at_children(self, row: FlowRow, commit: Commit) -> None:
+        """One child for a detached call in all lives of an epoch, unless it failed or its arguments changed (M3)."""
+        for entry in (unpack(each, 0).entry for each in commit.entries):
+            if not isinstance(entry, ChildCreated) or not entry.detached:
+                continue
+            rows = lives(self._journals(row.id)[: commit.start])
+            life, epoch = rows[-1][:2] if rows else (1, 1)
+            for n, of, old in rows:
+                same = isinstance(old, ChildCreated) and (old.key, old.digest) == (entry.key, entry.digest)
+                if not same or n >= life or of != epoch:
+                    continue
+                assert isinstance(old, ChildCreated)
+                child = self._core.get(old.child)
+                if child is not None and child.status not in (Status.FAILED, Status.CANCELLED):
+                    self._blame(f"{row.id}: detached child {entry.key} made twice, {old.child} is {child.status}")

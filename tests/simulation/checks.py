@@ -1,0 +1,160 @@
+"""What must hold after a history: everything has ended, nothing is recorded twice, every journal replays to the same end, and
+no message, child or reservation is lost or doubled. Each check raises Bad.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ergon_runtime.core.entries import (
+    ChildCreated,
+    ChildEnded,
+    Continued,
+    Entry,
+    Outcome,
+    Recorded,
+    Retried,
+    SignalReceived,
+    StepBegun,
+    StepEnded,
+)
+from ergon_runtime.core.faults import Fault
+from ergon_runtime.core.flows import FlowQuery, FlowRow, Status
+from tests.simulation.ledger import lives
+from tests.simulation.programs import Code
+from tests.simulation.replays import Replay, replay, same_end
+from tests.simulation.simulation import Bad, Simulation, TracedMachine
+
+
+def check(world: Simulation) -> None:
+    """All checks. Raises Bad for the first that fails."""
+    if world.problems:
+        raise Bad(world.problems[0])
+    rows = {row.id: row for row in world.core.list(FlowQuery(limit=1_000_000))}
+    machines: dict[tuple[str, int], list[TracedMachine]] = {}
+    for machine in world.machines:
+        if world.changes and not machine.done:
+            continue  # what it took from the pool in old code leaves no trace that would hold new code to it
+        machines.setdefault((machine.id, machine.life), []).append(machine)
+    for row in rows.values():
+        if not row.status.ended and not world.excused(row):
+            raise Bad(f"{row.id} never ended: {row.status}, due {row.due}, waits {row.waits}, note {row.note!r}")
+        _check_journal(world, row)
+        for each in _replays(world, row):
+            _check_replay(world, row, each, machines)
+        _check_children(world, row, rows)
+    _check_mail(world, rows)
+
+
+def _check_journal(world: Simulation, row: FlowRow) -> None:
+    journal = world.journals(row.id)
+    for before, after in zip(journal, journal[1:], strict=False):
+        if after.entry.at < before.entry.at:
+            raise Bad(f"{row.id}: time runs backwards from {before} to {after}")
+        if after.commit < before.commit:
+            raise Bad(f"{row.id}: commit {before.commit} is followed by {after.commit}")
+    single = (StepEnded, ChildEnded, SignalReceived, ChildCreated, StepBegun)
+    seen = Counter((life, entry.kind, entry.key) for life, _, entry in lives(journal) if isinstance(entry, single))
+    if twice := [what for what, n in seen.items() if n > 1]:
+        raise Bad(f"{row.id}: recorded twice in one life: {twice}")
+    allowed = 4 + len(journal) + world.auditor.disturbed[row.id] + world.auditor.disturbed["*"]
+    if world.claims[row.id] > allowed:
+        raise Bad(f"{row.id}: hot loop, {world.claims[row.id]} claims for {len(journal)} entries")
+
+
+# --- replays
+class _Cut:
+    """A journal up to `length`; `life` is the one it stops in, `over` whether that life ends there."""
+
+    def __init__(self, journal: list[Recorded], length: int, *, over: bool) -> None:
+        part = journal[:length]
+        self.length, self.over, self.whole = length, over, length == len(journal)
+        base = max((n for n, record in enumerate(part) if isinstance(record.entry, Continued)), default=0)
+        self.records = part[base:]
+
+
+def _replays(world: Simulation, row: FlowRow) -> Iterator[_Cut]:
+    """Every life to its end, and some of the cuts between two commits."""
+    journal = world.journals(row.id)
+    for n, record in enumerate(journal):
+        if isinstance(record.entry, Retried | Continued):
+            yield _Cut(journal, n, over=True)
+        elif n and journal[n - 1].commit != record.commit and not world.changes and world.random.random() < 0.3:
+            yield _Cut(journal, n, over=False)
+    if journal:
+        yield _Cut(journal, len(journal), over=row.status.ended)
+
+
+def _check_replay(
+    world: Simulation, row: FlowRow, cut: _Cut, machines: dict[tuple[str, int], list[TracedMachine]]
+) -> None:
+    where = f"{row.id}: replay of {cut.length} entries"
+    try:
+        again = replay(row, cut.records, ended=cut.over, code=Code(version=1, changes=world.changes))
+    except Fault as fault:
+        raise Bad(f"{where} ends with {fault.kind}: {fault}; {fault.recorded}, {fault.current}") from fault
+    world.count("replays")
+    if cut.over and (not again.done or again.asked):
+        raise Bad(f"{where} is not over, or asks for {again.asked}")
+    if cut.over and cut.whole and not same_end(again.end, Outcome.unpack(row.result or b"")):
+        raise Bad(f"{where} gives {again.end}, the first run gave {row.result!r}")
+    signals = {record.entry.key for record in cut.records if isinstance(record.entry, SignalReceived)}
+    if any(how == "skip" and key in signals for how, key, _ in again.trace):
+        raise Bad(f"{where}: a signal was consumed and met no wait")
+    _compare(where, cut, again, machines.get((row.id, again.life), []))
+
+
+def _compare(where: str, cut: _Cut, again: Replay, live: list[TracedMachine]) -> None:
+    """What was delivered live is what a replay delivers, in every process that ran this life."""
+    for machine in live:
+        length = min(len(machine.trace), len(again.trace))
+        if machine.trace[:length] != again.trace[:length]:
+            raise Bad(f"{where}: delivered {again.trace}, live it was {machine.trace}")
+        complete = cut.over or cut.whole
+        if complete and len(machine.trace) > length or cut.over and machine.done and len(again.trace) > length:
+            raise Bad(f"{where}: delivered {len(again.trace)}, live it were {len(machine.trace)}")
+
+
+# --- children
+def _check_children(world: Simulation, row: FlowRow, rows: dict[str, FlowRow]) -> None:
+    entries = [entry for _, _, entry in lives(world.journals(row.id))]
+    created = [entry for entry in entries if isinstance(entry, ChildCreated)]
+    for entry in created:
+        if entry.child not in rows:
+            raise Bad(f"{row.id}: child {entry.child} was never made")
+    for entry in entries:
+        if isinstance(entry, ChildEnded):
+            _check_child_result(row, entry, rows)
+    if not row.status.ended:
+        return
+    for child in [rows[entry.child] for entry in created if not entry.detached]:
+        told = any(to == child.id and name.startswith(("end of", "cancel ")) for to, name in world.auditor.told)
+        if child.updated > row.updated and not told:
+            raise Bad(f"{row.id} ended and its child {child.id} was not cancelled")
+        if not child.status.ended and not world.excused(child):
+            raise Bad(f"{row.id}: left the child {child.id} running")
+
+
+def _check_child_result(row: FlowRow, entry: Entry, rows: dict[str, FlowRow]) -> None:
+    assert isinstance(entry, ChildEnded)
+    child = rows[entry.child]
+    kept = Outcome.unpack(child.result or b"")
+    if (kept.status, kept.value, kept.error) != (entry.status, entry.value, entry.error):
+        raise Bad(f"{row.id}: child {entry.key} ended {entry.status}, its row says {kept.status}")
+
+
+# --- mail
+def _check_mail(world: Simulation, rows: dict[str, FlowRow]) -> None:
+    """Every signal is in the store or in one journal, once."""
+    kept = [name for channel, name in world.books.kept() if channel.startswith("signal:")]
+    entries = [entry for row in rows.values() for _, _, entry in lives(world.journals(row.id))]
+    used = [entry.message for entry in entries if isinstance(entry, SignalReceived)]
+    found, sent = Counter(kept) + Counter(used), Counter(world.people.sent)
+    if doubled := [name for name, n in found.items() if n > 1]:
+        raise Bad(f"signals doubled: {doubled}")
+    if found.keys() != sent.keys():
+        raise Bad(f"signals lost {sorted(sent.keys() - found.keys())}, invented {sorted(found.keys() - sent.keys())}")
+    for row in rows.values():
+        if row.status in (Status.COMPLETED, Status.FAILED, Status.CANCELLED) and world.books.reservations(row.id):
+            raise Bad(f"{row.id} has ended and still holds a reservation")

@@ -1,0 +1,136 @@
+"""The effects ledger: every start of a step's body is written down, and those that must not be are problems.
+
+It reads journals by itself, independently of the machine, so that both cannot be wrong together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from random import Random
+
+from ergon_runtime.core.entries import (
+    ChildEnded,
+    Continued,
+    Entry,
+    Recorded,
+    Retried,
+    SignalReceived,
+    StepEnded,
+    TimerFired,
+    unpack,
+)
+from ergon_runtime.core.flows import Status
+from ergon_runtime.primitives import StepInfo
+from tests.simulation.books import Books
+from tests.simulation.steps import Execution
+
+
+class Journals:
+    """Decoded journals, read on demand; they only grow."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._known: dict[str, list[Recorded]] = defaultdict(list)
+
+    def __call__(self, flow: str) -> list[Recorded]:
+        known = self._known[flow]
+        rows = self._books.core.journal(flow, len(known), 1_000_000)
+        start = len(known)
+        known += [unpack(row, start + n) for n, row in enumerate(rows)]
+        return known
+
+
+def lives(journal: Sequence[Recorded]) -> list[tuple[int, int, Entry]]:
+    """(life, epoch, entry) of each entry; a life marker belongs to the life that it begins."""
+    found: list[tuple[int, int, Entry]] = []
+    life = epoch = 1
+    for record in journal:
+        if isinstance(record.entry, Retried | Continued):
+            life, epoch = record.entry.life, record.entry.epoch
+        found.append((life, epoch, record.entry))
+    return found
+
+
+def is_success(entry: Entry) -> bool:
+    """Whether a later life may use the entry again."""
+    match entry:
+        case StepEnded():
+            return entry.error is None
+        case ChildEnded():
+            return entry.status is Status.COMPLETED
+        case TimerFired():
+            return entry.sleep
+        case _:
+            return isinstance(entry, SignalReceived)
+
+
+def remembered(journal: Sequence[Recorded]) -> dict[str, Entry]:
+    """What the present life may take from earlier ones, by key."""
+    rows = lives(journal)
+    life, epoch = (rows[-1][0], rows[-1][1]) if rows else (1, 1)
+    return {entry.key: entry for n, of, entry in rows if n < life and of == epoch and is_success(entry)}
+
+
+class EffectsLedger:
+    """Says how each try of a step goes, and complains of tries that must not be. Seeded."""
+
+    def __init__(
+        self,
+        random: Random,
+        books: Books,
+        journals: Journals,
+        lease: float,
+        blame: Callable[[str], None],
+        *,
+        changing: bool,
+    ) -> None:
+        self.runs = 0
+        self._random, self._books, self._journals, self._lease = random, books, journals, lease
+        self._blame, self._changing = blame, changing
+        self._failures: Counter[tuple[str, str]] = Counter()
+        self._told: dict[tuple[str, int, str], tuple[str, int]] = {}
+        self._once: dict[tuple[str, int, str, str], list[int]] = defaultdict(list)
+
+    def begin(self, info: StepInfo, name: str, told: str, fails: int, once: bool) -> Execution:
+        """A body starts."""
+        self.runs += 1
+        journal = self._journals(info.flow_id)
+        if self._books.token(info.flow_id) != info.token:
+            self._blame(f"fence: {info.flow_id} {info.key} starts under a stale token")
+        else:
+            self._check(info, told, fails, once, journal)
+        which = info.flow_id.split("~")[0], info.key
+        failing = self._failures[which] < fails
+        self._failures[which] += failing
+        return Execution(self._seconds(), failing, f"{name}={self.runs}")
+
+    def _check(self, info: StepInfo, told: str, fails: int, once: bool, journal: list[Recorded]) -> None:
+        flow, key = info.flow_id, info.key
+        rows = lives(journal)
+        life, epoch = rows[-1][:2] if rows else (1, 1)
+        ended = [(n, entry) for n, _, entry in rows if isinstance(entry, StepEnded) and entry.key == key]
+        if any(n == life for n, _ in ended):
+            self._blame(f"{flow} {key} is journaled in this life and runs again")
+        before = remembered(journal).get(key)
+        if isinstance(before, StepEnded) and before.name == key.rpartition("/")[2].partition("#")[0]:
+            if before.args == _as_stored(told, fails):
+                self._blame(f"{flow} {key} succeeded in an earlier life and runs again")
+        if self._told.setdefault((flow, life, key), (told, fails)) != (told, fails) and not self._changing:
+            self._blame(f"{flow} {key} runs a second time with other arguments")
+        if info.idempotency_key != f"{flow}:{epoch}:{key}":
+            self._blame(f"{flow} {key} has the idempotency key {info.idempotency_key} in epoch {epoch}")
+        if once:
+            starts = self._once[flow, epoch, key, told]
+            failed = {n for n, entry in ended if entry.error is not None and not entry.unknown}
+            if any(n == life or n not in failed for n in starts):
+                self._blame(f"at most once: {flow} {key} starts again")
+            starts.append(life)
+
+    def _seconds(self) -> float:
+        longest = self._lease * 2 if self._random.random() < 0.02 else self._random.choice([0.005, 0.03, 0.2, 0.9])
+        return round(self._random.uniform(0.001, longest), 3)
+
+
+def _as_stored(told: str, fails: int) -> str:
+    return f'{{"told":"{told}","fails":{fails}}}'

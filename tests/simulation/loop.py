@@ -1,0 +1,224 @@
+"""SimLoop: a deterministic asyncio loop in virtual time, in which whole worker processes die, freeze and wake.
+
+Every callback belongs to the process whose callback scheduled it (None: the world outside). Callbacks of a dead process are
+dropped, as SIGKILL would; those of a frozen one wait until it thaws, as under SIGSTOP. A freeze takes effect after the
+present instant, for nothing in a real process happens between two instructions either. No threads, no I/O.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import heapq
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Process:
+    """One simulated operating system process."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.alive = True
+        self.frozen_at = self.frozen_until = 0.0
+
+    def freeze(self, now: float, seconds: float) -> None:
+        """SIGSTOP now, SIGCONT after `seconds`."""
+        if self.frozen_until <= now:
+            self.frozen_at = now
+        self.frozen_until = max(self.frozen_until, now + seconds)
+
+
+class SimTask(asyncio.Task[T]):
+    """A task that hashes by creation number, so that sets of tasks iterate alike in every run."""
+
+    def __init__(
+        self, coro: Coroutine[Any, Any, T], number: int, loop: SimLoop, context: Any, name: str | None
+    ) -> None:
+        self.number = number
+        super().__init__(coro, loop=loop, name=name or f"sim {number}", context=context)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class SimLoop(asyncio.AbstractEventLoop):
+    """Run it with `run`. `owner` is the process whose callback runs now; `as_owner` schedules for another."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.owner: Process | None = None
+        self.stopped = False
+        self.problems: list[dict[str, Any]] = []
+        """What asyncio would log."""
+        self.spent = 0.0
+        """Seconds that the sync function which runs now says it takes."""
+        self.callbacks = 0
+        self._ready: deque[tuple[float, Process | None, asyncio.Handle]] = deque()
+        self._later: list[tuple[float, int, Process | None, asyncio.Handle]] = []
+        self._numbers = 0
+        self._tasks: list[SimTask[Any]] = []
+
+    # --- what asyncio asks of a loop
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(  # type: ignore[override]  # typeshed's star-args form says no more
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append((self.now, self.owner, handle))
+        return handle
+
+    def call_soon_threadsafe(  # type: ignore[override]  # as above
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(  # type: ignore[override]  # as above
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]  # as above
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._later, (max(when, self.now), self._next(), self.owner, handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is passed over when its time comes."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(  # type: ignore[override]  # late additions are dropped
+        self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Any = None, **_: Any
+    ) -> SimTask[T]:
+        task = SimTask(coro, self._next(), self, context, name)
+        self._tasks.append(task)
+        if len(self._tasks) > 5000:
+            self._tasks = [task for task in self._tasks if not task.done()]
+        return task
+
+    def run_in_executor(  # type: ignore[override]  # as above
+        self, executor: object, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        """A free thread takes it at once; its result comes after the time that the function says it spent."""
+        future, self.spent = self.create_future(), 0.0
+        try:
+            result = func(*args)
+        except Exception as error:  # noqa: BLE001  a thread hands it on
+            self.call_later(self.spent, _fail, future, error)
+        else:
+            self.call_later(self.spent, _fulfil, future, result)
+        return future
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return not self.stopped
+
+    def is_closed(self) -> bool:
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.problems.append(context)
+
+    # --- what the simulation asks
+    @contextlib.contextmanager
+    def as_owner(self, process: Process | None) -> Iterator[None]:
+        """What is scheduled inside belongs to this process."""
+        outer, self.owner = self.owner, process
+        try:
+            yield
+        finally:
+            self.owner = outer
+
+    def post(self, process: Process | None, delay: float, callback: Callable[..., object], *args: Any) -> None:
+        """Call something in another process, `delay` seconds from now."""
+        with self.as_owner(process):
+            self.call_later(delay, callback, *args)
+
+    def run(self, end: float) -> None:
+        """Run until `stop`, until nothing is left to do, or until virtual time `end`."""
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        asyncio._set_running_loop(self)
+        try:
+            while not self.stopped and self.now < end and self._advance():
+                self._run_one()
+        finally:
+            self.owner = None
+            asyncio._set_running_loop(outer)
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def close(self) -> None:
+        """End all coroutines that are left, so that the garbage collector finds none of them later."""
+        self.stopped = True
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        asyncio._set_running_loop(self)
+        try:
+            for task in [task for task in self._tasks if not task.done()]:
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is destroyed while pending, on purpose
+                coro = task.get_coro()
+                for _ in range(20):
+                    with contextlib.suppress(BaseException):
+                        assert coro is not None
+                        coro.throw(GeneratorExit)
+                        continue
+                    break
+            self._tasks.clear()
+            self._ready.clear()
+            self._later.clear()
+        finally:
+            asyncio._set_running_loop(outer)
+
+    def _next(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def _advance(self) -> bool:
+        """Make something ready; whether there was anything."""
+        while not self._ready:
+            if not self._later:
+                return False
+            self.now = max(self.now, self._later[0][0])
+            while self._later and self._later[0][0] <= self.now:
+                when, _, owner, handle = heapq.heappop(self._later)
+                if not handle.cancelled():
+                    self._ready.append((when, owner, handle))
+        return True
+
+    def _run_one(self) -> None:
+        asked, owner, handle = self._ready.popleft()
+        if handle.cancelled():
+            return
+        if owner is not None:
+            if not owner.alive:
+                return
+            if owner.frozen_until > self.now and asked > owner.frozen_at:
+                heapq.heappush(self._later, (owner.frozen_until, self._next(), owner, handle))
+                return
+        self.owner = owner
+        self.callbacks += 1
+        handle._run()
+
+
+def _fulfil(future: asyncio.Future[Any], result: object) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,386 @@
+"""What random programs are made of: leaves ask for one durable thing, inner nodes combine others by asyncio's means."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from ergon_runtime.errors import OutcomeUnknown
+from ergon_runtime.primitives import (
+    as_completed,
+    invoke,
+    now,
+    patched,
+    random,
+    sleep,
+    sleep_until,
+    uuid4,
+    wait_signal,
+)
+from tests.simulation.programs import OWN, RENAMED, SHARED, Draw, Kid, Run, Since, inner, leaf, value_of
+from tests.simulation.steps import Boom, make_step
+
+
+async def call(run: Run, draw: Draw, fails: int = 0, tries: int = 1, kind: str = "", once: bool = False) -> None:
+    """Call a step and note its result."""
+    name = RENAMED[draw.name] if run.code.renamed else draw.name
+    kind = kind or ("sync" if draw.sync else "stubborn" if draw.x < 0.3 else "bitter" if draw.x < 0.4 else "async")
+    run.note(await make_step(name, kind, tries, once)("" if draw.plain else run.told(), fails))
+
+
+# --- leaves
+@leaf(6)
+async def plain_step(run: Run, kids: list[Kid], draw: Draw) -> None:
+    await call(run, draw)
+
+
+@leaf()
+async def flaky(run: Run, kids: list[Kid], draw: Draw) -> None:
+    await call(run, draw, fails=draw.n, tries=draw.m)
+
+
+@leaf(2)
+async def bad(run: Run, kids: list[Kid], draw: Draw) -> None:
+    await call(run, draw, fails=draw.n if draw.x < 0.8 else 99)
+
+
+@leaf()
+async def slow(run: Run, kids: list[Kid], draw: Draw) -> None:
+    try:
+        await call(run, draw, tries=draw.m, kind="slow")
+    except TimeoutError:  # the step's own, which is no timeout of the flow
+        raise Boom("too slow") from None
+
+
+@leaf()
+async def unfit(run: Run, kids: list[Kid], draw: Draw) -> None:
+    await call(run, draw, tries=draw.m, kind="unfit" if draw.y < 0.2 else "async")
+
+
+@leaf()
+async def once_only(run: Run, kids: list[Kid], draw: Draw) -> None:
+    try:
+        await call(run, draw, fails=draw.n - 1, once=True)
+    except OutcomeUnknown:
+        run.note("unknown")
+        if draw.x < 0.3:
+            raise
+
+
+@leaf()
+async def nap(run: Run, kids: list[Kid], draw: Draw) -> None:
+    since = Since(draw.seconds)
+    if draw.y < 0.4:
+        await asyncio.sleep(draw.seconds)
+    elif draw.y < 0.8:
+        await sleep(timedelta(seconds=draw.seconds), name="nap")
+    else:
+        await sleep_until(now() + timedelta(seconds=draw.seconds))
+        run.note("slept until")
+        return
+    since.passed(pooled=True)
+    run.note("slept")
+
+
+@leaf(2)
+async def signal(run: Run, kids: list[Kid], draw: Draw) -> None:
+    since = Since(draw.seconds)
+    name = Random(draw.seed).choice(SHARED) if draw.shared else OWN
+    try:
+        run.note(await wait_signal(name, str, timeout=draw.seconds if draw.x < 0.6 else None))
+    except TimeoutError:
+        since.passed()
+        run.note("no signal")
+
+
+@leaf(2)
+async def child(run: Run, kids: list[Kid], draw: Draw) -> None:
+    run.note(await invoke(value_of(run.code, draw.seed, 1)))
+
+
+@leaf()
+async def unawaited(run: Run, kids: list[Kid], draw: Draw) -> None:
+    invoke(value_of(run.code, draw.seed, 1))
+
+
+@leaf()
+async def detached(run: Run, kids: list[Kid], draw: Draw) -> None:
+    handle = invoke(value_of(run.code, draw.seed, 1), detached=True)
+    if draw.x < 0.5:
+        run.note(await handle)
+
+
+@leaf()
+async def twice(run: Run, kids: list[Kid], draw: Draw) -> None:
+    first, second = (invoke(value_of(run.code, draw.seed, 0)) for _ in range(2))
+    await asyncio.gather(first.result(), second.result(), return_exceptions=draw.x < 0.5)
+    run.note("both")
+
+
+@leaf()
+async def shared_child(run: Run, kids: list[Kid], draw: Draw) -> None:
+    """Several await one child; some give up."""
+    handle = invoke(value_of(run.code, draw.seed, 0), detached=draw.plain)
+
+    async def look(seconds: float | None) -> str:
+        try:
+            async with asyncio.timeout(seconds):
+                return str(await handle)
+        except TimeoutError:
+            return "too long"
+
+    waits = (draw.seconds if draw.x < 0.7 else None, None if draw.y < 0.6 else draw.seconds)
+    run.note(await asyncio.gather(*(look(seconds) for seconds in waits)))
+    if draw.x < 0.5:
+        run.note(str(await handle))
+
+
+@leaf()
+async def drawn(run: Run, kids: list[Kid], draw: Draw) -> None:
+    run.note(await make_step("drawn", "async")(f"{random().random()} {uuid4()}", 0))
+
+
+@leaf()
+async def stamp(run: Run, kids: list[Kid], draw: Draw) -> None:
+    told = f"{asyncio.get_running_loop().time()} {now().isoformat()}"
+    run.note(await make_step("stamp", "async")(told, 0))
+
+
+@leaf()
+async def patch(run: Run, kids: list[Kid], draw: Draw) -> None:
+    for _ in range(draw.n):
+        new = run.code.changes and run.code.version > 0 and patched(f"change{draw.m}")
+        run.note(await make_step("new" if new else "old", "async")(run.told(), 0))
+
+
+# --- inner nodes
+@inner(3)
+async def sequence(run: Run, kids: list[Kid], draw: Draw) -> None:
+    for kid in kids:
+        await kid(run)
+
+
+@inner()
+async def gather(run: Run, kids: list[Kid], draw: Draw) -> None:
+    await asyncio.gather(*(kid(run) for kid in kids))
+
+
+@inner()
+async def gather_errors(run: Run, kids: list[Kid], draw: Draw) -> None:
+    found = await asyncio.gather(*(kid(run) for kid in kids), return_exceptions=True)
+    run.note([str(each) for each in found])
+
+
+@inner()
+async def group(run: Run, kids: list[Kid], draw: Draw) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for kid in kids:
+            tasks.create_task(_run(kid, run))
+
+
+@inner(2)
+async def first(run: Run, kids: list[Kid], draw: Draw) -> None:
+    tasks = [asyncio.create_task(_run(kid, run)) for kid in kids]
+    timeout = draw.seconds if draw.x < 0.3 else None
+    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED, timeout=timeout)
+    for task in rest:
+        task.cancel()
+    run.note([task.get_name() for task in done])
+    run.note([type(each).__name__ for each in await asyncio.gather(*rest, return_exceptions=True)])
+    for task in done:
+        task.cancelled() or task.exception()
+
+
+@inner()
+async def each(run: Run, kids: list[Kid], draw: Draw) -> None:
+    rest = {asyncio.create_task(_run(kid, run)) for kid in kids}
+    while rest:
+        done, rest = await asyncio.wait(rest, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            good = not task.cancelled() and task.exception() is None
+            run.note([task.get_name(), good, await make_step("landed", "async")(run.told(), 0)])
+
+
+@inner()
+async def completed(run: Run, kids: list[Kid], draw: Draw) -> None:
+    coroutines = [_run(kid, run) for kid in kids]
+    timeout = draw.seconds * 2 if draw.x < 0.4 else None
+    finished = 0
+    try:
+        if draw.y < 0.5:
+            for next_one in asyncio.as_completed(coroutines, timeout=timeout):
+                await next_one
+                finished += 1
+        else:
+            async for task in as_completed(coroutines, timeout=timeout):
+                run.note([task.cancelled(), finished])
+                finished += 1
+    except (TimeoutError, Exception) as error:
+        run.note([type(error).__name__, finished])
+
+
+@inner()
+async def gathers(run: Run, kids: list[Kid], draw: Draw) -> None:
+    side = make_step("side", "async")
+    waiting = [asyncio.gather(kid(run), side(str(n), 0), return_exceptions=True) for n, kid in enumerate(kids)]
+    numbers = {each: n for n, each in enumerate(waiting)}
+    how = asyncio.ALL_COMPLETED if draw.x < 0.7 else asyncio.FIRST_COMPLETED
+    done, rest = await asyncio.wait({*waiting}, return_when=how)
+    run.note([numbers[each] for each in done])  # type: ignore[index]  # the same futures come back
+    for future in rest:
+        future.cancel()
+
+
+@inner()
+async def wait_for(run: Run, kids: list[Kid], draw: Draw) -> None:
+    try:
+        await asyncio.wait_for(_run(kids[0], run), draw.seconds)
+    except TimeoutError:
+        run.note(await make_step("late", "async")(run.told(), 0))
+
+
+@inner(2)
+async def timeout(run: Run, kids: list[Kid], draw: Draw) -> None:
+    since = Since(draw.seconds)
+    try:
+        async with asyncio.timeout(draw.seconds):
+            await kids[0](run)
+            if draw.x < 0.5:
+                await kids[1](run)
+    except TimeoutError as error:
+        if not error.args:
+            since.passed()
+        run.note("timeout")
+
+
+@inner()
+async def queue(run: Run, kids: list[Kid], draw: Draw) -> None:
+    line: asyncio.Queue[int] = asyncio.Queue(1)
+
+    async def put(kid: Kid, n: int) -> None:
+        try:
+            await kid(run)
+        except Exception as error:
+            run.note(type(error).__name__)
+        finally:
+            await line.put(n)
+
+    tasks = [asyncio.create_task(put(kid, n)) for n, kid in enumerate(kids)]
+    for _ in kids:
+        run.note(await line.get())
+        await call(run, draw)
+    await asyncio.gather(*tasks)
+
+
+@inner()
+async def event(run: Run, kids: list[Kid], draw: Draw) -> None:
+    ready = asyncio.Event()
+
+    async def after(kid: Kid) -> None:
+        await ready.wait()
+        await kid(run)
+
+    tasks = [asyncio.create_task(after(kid)) for kid in kids[1:]]
+    try:
+        await kids[0](run)
+    finally:
+        ready.set()
+    await asyncio.gather(*tasks)
+
+
+@inner(3)
+async def compensate(run: Run, kids: list[Kid], draw: Draw) -> None:
+    try:
+        await kids[0](run)
+        await kids[1](run)
+    except Exception as error:
+        run.note([type(error).__name__, await make_step("compensate", "async")(run.told(), 0)])
+
+
+@inner()
+async def cleanup(run: Run, kids: list[Kid], draw: Draw) -> None:
+    try:
+        await kids[0](run)
+    finally:
+        await make_step("cleanup", "sync" if draw.sync else "async")("", 0)
+
+
+@inner()
+async def generator(run: Run, kids: list[Kid], draw: Draw) -> None:
+    async def items() -> Any:
+        try:
+            for kid in kids:
+                await kid(run)
+                yield len(run.log)
+        finally:
+            await make_step("generator_closed", "async")("", 0)
+
+    found = items()
+    if draw.plain:
+        cycle: list[object] = [found]
+        cycle.append(cycle)  # only the cyclic garbage collector could find this one
+    async for item in found:
+        run.note(item)
+        if draw.x < 0.6:
+            break
+
+
+@inner()
+async def callback(run: Run, kids: list[Kid], draw: Draw) -> None:
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    made: list[asyncio.Task[None]] = []
+
+    def later(task: asyncio.Task[None] | None = None) -> None:
+        if task is not None and not task.cancelled():
+            task.exception()
+        made.append(loop.create_task(_run(kids[0], run)))
+        done.set()
+
+    if draw.x < 0.5:
+        loop.call_later(draw.seconds, later)
+    else:
+        asyncio.create_task(_run(kids[1], run)).add_done_callback(later)
+    await done.wait()
+    await made[0]
+
+
+@inner()
+async def forgotten(run: Run, kids: list[Kid], draw: Draw) -> None:
+    asyncio.create_task(_run(kids[0], run))  # noqa: RUF006  the loop holds it
+    await kids[1](run)
+
+
+@inner()
+async def shield(run: Run, kids: list[Kid], draw: Draw) -> None:
+    task = asyncio.ensure_future(_run(kids[0], run))
+    try:
+        async with asyncio.timeout(draw.seconds):
+            await asyncio.shield(task)
+    except TimeoutError:
+        run.note("gave up")
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@inner()
+async def cancel_now(run: Run, kids: list[Kid], draw: Draw) -> None:
+    task = asyncio.create_task(_run(kids[0], run))
+    await asyncio.sleep(0)
+    if draw.x < 0.5:
+        await asyncio.sleep(0)
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        run.note("cancelled at once")
+        here = asyncio.current_task()
+        if here is not None and here.cancelling():
+            raise
+    if run.code.str_sets:
+        for name in {draw.name, "a", "b", "c"}:
+            run.note(name)
+
+
+async def _run(kid: Kid, run: Run) -> None:
+    await kid(run)

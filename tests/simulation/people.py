@@ -1,0 +1,142 @@
+"""The people around a simulation: they schedule flows, send signals, cancel, retry what failed, and free what is blocked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+from ergon_runtime.core.entries import Retried, pack
+from ergon_runtime.core.flows import CANCEL, ClaimRequest, Commit, FlowQuery, FlowRow, Message, NewFlow, Send, Status
+from tests.simulation.ledger import lives
+from tests.simulation.programs import OWN, SHARED, Code, value_of
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+LIVE = (Status.PENDING, Status.RUNNING, Status.WAITING, Status.BLOCKED)
+
+
+class People:
+    """All of them. `sent` holds the signals that the store took, by id."""
+
+    def __init__(self, world: Simulation) -> None:
+        self.world = world
+        self.sent: dict[str, str] = {}
+        self.roots: list[str] = []
+        self._count = 0
+
+    def schedule(self, name: str, seed: int, depth: int) -> None:
+        """Create a flow that runs the program of a seed."""
+        world = self.world
+        value = value_of(Code(changes=world.changes), seed, depth)
+        due = world.clock() + world.random.choice([0, 0, 2000])
+        definition = value.definition
+        args = definition.encode_arguments(value).encode()
+        world.core.create(NewFlow(name, definition.name, None, definition.lane, args, f"seed {name}", due=due))
+        self.roots.append(name)
+
+    async def act(self) -> None:
+        """Signals and cancels at random; in the calm, a signal for whoever waits, until all flows have ended."""
+        world = self.world
+        while True:
+            await asyncio.sleep(world.random.randint(100, 1500) / 1000)
+            live = [row for row in world.core.list(FlowQuery(statuses=LIVE, limit=100_000)) if row.id in world.claims]
+            live.sort(key=lambda row: row.id)
+            if world.loop.now < world.calm:
+                self._disturb(live)
+            elif self._finish(live):
+                world.loop.stop()
+                return
+
+    def _disturb(self, live: list[FlowRow]) -> None:
+        random = self.world.random
+        for _ in range(2):
+            if random.random() < 0.4:
+                self._signal(None, random.choice(SHARED))
+        if live and random.random() < 0.4:
+            self._signal(random.choice(live).id, random.choice([*SHARED, OWN, OWN]))
+        failed = [row for row in map(self.world.core.get, self.roots) if row and row.status is Status.FAILED]
+        if failed and random.random() < 0.3:
+            row = random.choice(failed)
+            if self.world.auditor.claims[row.id] < 40:
+                self._retry(row)
+        if live and random.random() < 0.06 * min(1, self.world.chaos):
+            self._cancel(random.choice(live).id)
+        self._free(live)
+
+    def _finish(self, live: list[FlowRow]) -> bool:
+        """Whether nothing is left to do."""
+        world = self.world
+        for row in live:
+            for wait in row.waits:
+                if wait.channel.startswith("signal:") and not wait.reserved:
+                    name = wait.channel.removeprefix("signal:")
+                    self._signal(None if name in SHARED and world.random.random() < 0.5 else row.id, name)
+        self._free(live)
+        return world.loop.now > 3.5 and all(world.excused(row) for row in self._all_live())
+
+    def _all_live(self) -> list[FlowRow]:
+        return self.world.core.list(FlowQuery(statuses=LIVE, limit=100_000))
+
+    def _signal(self, flow: str | None, name: str) -> None:
+        """Send a signal; now and then one that nobody can read, or the same one again."""
+        world, random = self.world, self.world.random
+        self._count += 1
+        body = json.dumps(self._count if random.random() < 0.05 else f"p{self._count}").encode()
+        send = Send(flow, Message(f"s{self._count}", f"signal:{name}", body))
+        for _ in range(2 if random.random() < 0.1 else 1):
+            if world.core.send(send):
+                self.sent[send.message.id] = send.message.channel
+        world.hint()
+
+    def _cancel(self, flow: str) -> None:
+        self._count += 1
+        self.world.count("cancels")
+        self.world.core.send(Send(flow, Message(f"c{self._count}", CANCEL, b"null")))
+        self.world.hint()
+
+    def _retry(self, row: FlowRow) -> None:
+        """Retry a failed flow: claim it by id and commit a marker, or die in between."""
+        world = self.world
+        rows = lives(world.journals(row.id))
+        life, epoch, last = rows[-1]
+        at = max(world.clock(), last.at)
+        marker = Retried("", at, life + 1, 1, epoch, True, at)
+        world.auditor.disturbed[row.id] += 2
+        world.count("operator retries")
+        self._operate(row, Status.WAITING, (pack(marker, len(rows) + 1),))
+
+    def _free(self, live: list[FlowRow]) -> None:
+        """Let a flow that was blocked as a crash loop run again."""
+        for row in live:
+            if row.status is Status.BLOCKED and world_kind(row) == "crash_loop":
+                self.world.auditor.disturbed[row.id] += 2
+                self._operate(row, Status.PENDING, ())
+
+    def _operate(self, row: FlowRow, status: Status, entries: tuple[bytes, ...]) -> None:
+        world = self.world
+        request = ClaimRequest("operator", round(world.lease * 1000), 1, ids=(row.id,), operator=True)
+        claims = world.core.claim(request).claims
+        if not claims or world.stormy(0.2):
+            return
+        claim = claims[0]
+        self._count += 1
+        commit = Commit(
+            id=f"operator {self._count}",
+            lease=claim.lease,
+            predecessor=claim.head,
+            start=claim.length,
+            lease_length=10_000,
+            status=status,
+            entries=entries,
+            due=world.clock(),
+            release=True,
+        )
+        world.core.commit(commit)
+        world.hint()
+
+
+def world_kind(row: FlowRow) -> str:
+    """Why a flow is blocked."""
+    return str(json.loads(row.note or b"{}").get("why", {}).get("kind"))

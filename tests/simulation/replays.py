@@ -1,0 +1,73 @@
+"""Replays of journals on fresh machines, outside any worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import Context
+from dataclasses import dataclass
+
+from ergon_runtime.codec import describe_error, encode_error
+from ergon_runtime.core.entries import Outcome, Recorded, Started
+from ergon_runtime.core.flows import FlowRow, Status
+from ergon_runtime.core.history import History
+from ergon_runtime.core.machine import ENGINE, ContinueAsNew, FlowMachine
+from tests.simulation.programs import Code, flow_types
+
+Trace = list[tuple[str, str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a replay showed: what it delivered, how the life ended if it did, and what it would write down."""
+
+    trace: Trace
+    done: bool
+    end: Outcome | None
+    asked: tuple[str, ...]
+    life: int
+
+
+def replay(row: FlowRow, records: Sequence[Recorded], *, ended: bool, code: Code) -> Replay:
+    """Feed records to a fresh machine. Raises Fault."""
+    definition = flow_types(code)[row.type]
+    trace: Trace = []
+    machine = FlowMachine(
+        row.id,
+        definition.start,
+        History(records, row.started or 0),
+        seed=row.seed,
+        args=row.args.decode(),
+        ended=ended,
+        observer=lambda how, key, now: trace.append((how, key, now)),
+    )
+    try:
+        Context().run(machine.begin, Started("", 0, row.seed, row.version, ENGINE, "any"))
+        asked = tuple(f"{marker.kind} {marker.key}" for marker in machine.markers)
+        return Replay(trace, machine.done, _end(machine, code, row.type), asked, machine.life)
+    finally:
+        Context().run(machine.evict)
+
+
+def same_end(one: Outcome | None, other: Outcome) -> bool:
+    """Whether two ends are equal, but for the lines that an error came by."""
+    if one is None or (one.status, one.value) != (other.status, other.value):
+        return False
+    if one.error is None or other.error is None:
+        return one.error == other.error
+    errors = describe_error(one.error), describe_error(other.error)
+    return (errors[0].type, errors[0].message) == (errors[1].type, errors[1].message)
+
+
+def _end(machine: FlowMachine, code: Code, type_: str) -> Outcome | None:
+    """How the life ended; None if it has not, or goes on as new."""
+    if not machine.done:
+        return None
+    task = machine.main
+    if machine.cancelled_before or task is None or task.cancelled():
+        return Outcome(Status.CANCELLED)
+    error = task.exception()
+    if error is None:
+        return Outcome(Status.COMPLETED, value=flow_types(code)[type_].encode_result(task.result()))
+    if isinstance(error, ContinueAsNew):
+        return None
+    return Outcome(Status.FAILED, error=encode_error(error))

@@ -1,0 +1,263 @@
+"""One simulated history: workers, people and a store on a virtual loop, from a seed.
+
+A storm of deaths, freezes, lost answers, evictions, drains and new code blows until `calm`; then all flows have to end. The
+workers are the real ones; only their clocks, ids, store handle and event loop are the simulation's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+from typing import Any, cast
+
+from ergon_runtime import runner as runner_module
+from ergon_runtime.core.flows import FlowRow, Status
+from ergon_runtime.core.machine import FlowMachine
+from ergon_runtime.runner import Engine
+from ergon_runtime.worker import RunningWorker
+from tests.simulation import nodes as nodes  # fills the tables of nodes
+from tests.simulation import programs, steps
+from tests.simulation.audit import OLD, Auditor
+from tests.simulation.books import BOOKS, Core
+from tests.simulation.ledger import EffectsLedger, Journals
+from tests.simulation.loop import Process, SimLoop
+from tests.simulation.people import People, world_kind
+from tests.simulation.programs import Code, flow_types
+from tests.simulation.stores import ChaosStore, Hints
+
+EPOCH = 1_800_000_000_000
+"""When simulated time begins, in UTC milliseconds."""
+END = 600.0
+"""Seconds after which a history is over, whatever is left."""
+LEASE = 3.0
+GRACE = 0.3
+CALM = 40.0
+
+
+class Bad(Exception):
+    """A promise is broken."""
+
+
+class TracedMachine(FlowMachine):
+    """A machine that writes down what it delivers."""
+
+    def __init__(self, world: Simulation, *args: Any, **options: Any) -> None:
+        self.trace: list[tuple[str, str, int]] = []
+        self.number = len(world.machines)
+        world.machines.append(self)
+        options |= {
+            "observer": lambda how, key, now: self.trace.append((how, key, now)),
+            "report": lambda context: None,
+        }
+        super().__init__(*args, **options)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class Slot:
+    """A place for one worker at a time."""
+
+    def __init__(self, number: int) -> None:
+        self.number, self.starts = number, 0
+        self.process = Process("none")
+        self.version = 0
+        self.worker: RunningWorker | None = None
+
+
+class Simulation:
+    """Run it with `run`, then read what happened."""
+
+    def __init__(
+        self, seed: int, *, chaos: float = 1.0, changes: bool = False, store: str = "memory", calm: float = CALM
+    ) -> None:
+        self.seed, self.chaos, self.changes, self.calm, self.lease = seed, chaos, changes, calm, LEASE
+        self.random = Random(seed)
+        self.loop = SimLoop()
+        self.stats: Counter[str] = Counter()
+        self.problems: list[str] = []
+        self.errors: list[BaseException] = []
+        self.machines: list[TracedMachine] = []
+        self.books = BOOKS[store](self.clock, self._token)
+        self.journals = Journals(self.books)
+        self.auditor = Auditor(self.books, self.journals, self.clock, self.blame)
+        self.auditor.changing = changes
+        self.core = cast(Core, self.auditor)
+        self.claims = self.auditor.claims
+        self.ledger = EffectsLedger(self.random, self.books, self.journals, LEASE, self.blame, changing=changes)
+        self.people = People(self)
+        self.upgrade = self.random.uniform(1, 15) if changes else None
+        self.rolling = self.random.choice([0.0, 8.0])
+        """How long old code still serves after the upgrade began."""
+        self.slots = [Slot(n) for n in range(self.random.randint(2, 4))]
+        self._hints = Hints()
+        self._tokens = 0
+
+    # --- what others need of it
+    def clock(self) -> int:
+        """The store's clock."""
+        return EPOCH + int(self.loop.now * 1000 + 1e-6)
+
+    def stormy(self, chance: float) -> bool:
+        return self.loop.now < self.calm and self.random.random() < chance * self.chaos
+
+    def count(self, what: str) -> None:
+        self.stats[what] += 1
+
+    def blame(self, problem: str) -> None:
+        """A promise is broken: say so, and stop."""
+        self.problems.append(f"at {self.loop.now:.3f} s: {problem}")
+        self.loop.stop()
+
+    def hint(self) -> None:
+        """Somebody outside has changed the store."""
+        self._hints.spread(self)
+
+    def excused(self, row: FlowRow) -> bool:
+        """Blocked as stuck, or waiting for a child that is."""
+        if row.status is Status.BLOCKED:
+            return world_kind(row) == "stuck"
+        if row.status is not Status.WAITING or row.due is not None:
+            return False
+        children = [self.core.get(wait.channel[6:]) for wait in row.waits if wait.channel.startswith("child:")]
+        return any(child is not None and not child.status.ended and self.excused(child) for child in children)
+
+    def kill(self, process: Process) -> None:
+        """SIGKILL, and another worker in its place some time later."""
+        slot = next(slot for slot in self.slots if slot.process is process)
+        if not process.alive:
+            return
+        process.alive = False
+        self.count("kills")
+        self._gone(slot)
+        self.loop.post(None, self.random.uniform(0.05, 3), self.boot, slot)
+
+    # --- its run
+    def run(self) -> Simulation:
+        """Live through the whole history, once."""
+        with self._present():
+            for slot in self.slots:
+                self.loop.post(None, 0.0, self.boot, slot)
+            for n in range(self.random.randint(2, 4)):
+                depth = self.random.choice([1, 2, 2, 3])
+                self.loop.post(
+                    None, self.random.uniform(0, 3), self.people.schedule, f"f{n}", self.seed * 10 + n, depth
+                )
+            self.loop.post(None, 0.0, lambda: self.loop.create_task(self.people.act()))
+            self.loop.run(END)
+            self.problems += programs.problems
+            self._close()
+        return self
+
+    @contextlib.contextmanager
+    def _present(self) -> Iterator[None]:
+        """While it runs, machines are traced, steps ask its ledger, and errors that are logged are problems."""
+        handler = _Complaints(self)
+        logger = logging.getLogger("ergon_runtime")
+        outer = runner_module.FlowMachine, steps.present[0], logger.level, logger.propagate
+        runner_module.FlowMachine = lambda *args, **options: TracedMachine(self, *args, **options)  # type: ignore[assignment,misc]  # a factory in the class's place
+        steps.present[0] = self.ledger
+        logger.setLevel(logging.ERROR)
+        logger.propagate = False
+        logger.addHandler(handler)
+        programs.problems.clear()
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            runner_module.FlowMachine, steps.present[0] = outer[:2]  # type: ignore[misc]  # as above
+            logger.setLevel(outer[2])
+            logger.propagate = outer[3]
+
+    def boot(self, slot: Slot) -> None:
+        """Start a worker in a slot."""
+        late = self.upgrade is not None and self.loop.now >= self.upgrade + self.random.choice([0, self.rolling])
+        slot.version = int(late)
+        slot.starts += 1
+        process = slot.process = Process(f"w{slot.number}.{slot.starts}")
+        with self.loop.as_owner(process):
+            slot.worker = RunningWorker(self._engine(slot), self._lanes(), self.random.choice([2, 4, 50]))
+            slot.worker.start(keeper_thread=False)
+            self.loop.create_task(self._trouble(slot, slot.worker, process))
+
+    def _engine(self, slot: Slot) -> Engine:
+        skew = self.random.choice([0, self.random.randint(-20, 20), self.random.randint(-300, 300)])
+        born, ids, name = self.loop.now, iter(range(1_000_000)), slot.process.name
+        types = flow_types(Code(version=slot.version, changes=self.changes))
+        return Engine(
+            store=ChaosStore(self, slot.process, self._hints),
+            worker=name,
+            find=lambda type_, version: types[type_],
+            fingerprint=OLD if slot.version == 0 else "code 1",
+            lease=round(LEASE * 1000),
+            grace=GRACE,
+            clock=lambda: self.clock() + skew,
+            boot=lambda: self.loop.now - born,
+            spread=self.random.random,
+            new_id=lambda: f"{name} {next(ids)}",
+        )
+
+    def _lanes(self) -> list[str]:
+        return [definition.lane for definition in flow_types(Code(changes=self.changes)).values()]
+
+    async def _trouble(self, slot: Slot, worker: RunningWorker, process: Process) -> None:
+        """What befalls a worker besides its store: death, freezes, evictions, a drain."""
+        while True:
+            await asyncio.sleep(self.random.randint(10, 220) / 1000)
+            if self.stormy(0.003):
+                self.kill(process)
+            if self.stormy(0.003):
+                self.count("pauses")
+                process.freeze(self.loop.now, LEASE * self.random.uniform(0.5, 3))
+            for flow in [flow for flow in worker._residents if self.stormy(0.02)]:
+                self.count("evictions")
+                worker._evict(worker._residents.pop(flow))
+            old = self.upgrade is not None and not slot.version and self.loop.now >= self.upgrade + self.rolling
+            if old or self.stormy(0.003):
+                await self._drain(slot, worker, process)
+                return
+
+    async def _drain(self, slot: Slot, worker: RunningWorker, process: Process) -> None:
+        self.count("drains")
+        begun = self.loop.now
+        await worker.shutdown()
+        if self.loop.now >= self.calm + 60 and self.loop.now - begun > 60:
+            self.blame(f"{process.name} took {self.loop.now - begun:.1f} s to drain")
+        process.alive = False
+        self._gone(slot)
+        self.loop.post(None, self.random.uniform(0.01, 0.5), self.boot, slot)
+
+    def _gone(self, slot: Slot) -> None:
+        if slot.worker is not None:
+            self.auditor.disturbed.update(list(slot.worker._runners))
+        self._hints.bells.pop(slot.process, None)
+
+    def _token(self) -> str:
+        self._tokens += 1
+        return f"token {self._tokens}"
+
+    def _close(self) -> None:
+        for problem in self.loop.problems:
+            self.problems.append(f"asyncio: {problem.get('message')} {problem.get('exception')!r}")
+        self.loop.stop()
+        for machine in self.machines:
+            machine.evict()
+        self.loop.close()
+
+
+class _Complaints(logging.Handler):
+    """Errors that the worker logs are broken promises."""
+
+    def __init__(self, world: Simulation) -> None:
+        super().__init__(logging.ERROR)
+        self._world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        self._world.blame(f"logged: {record.getMessage()}: {error!r}")
+        if error is not None:
+            self._world.errors.append(error)

@@ -1,0 +1,99 @@
+"""The steps that random flows call: async, sync, stubborn, bitter and slow ones, that fail as often as they are told.
+
+A body asks the present ledger at its start whether it may run at all, how long it takes and whether it fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol, TypeAlias
+
+from ergon_runtime.core.retry import RetryPolicy
+from ergon_runtime.definitions import step
+from ergon_runtime.primitives import StepInfo, step_info
+from tests.simulation.loop import SimLoop
+
+Call: TypeAlias = Callable[[str, int], Coroutine[object, None, str]]
+"""A step of a random flow: what it depends on, and how often it fails."""
+
+
+class Boom(Exception):
+    """A step's own failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One try of a step: how long it takes, after which it fails or gives `value`."""
+
+    seconds: float
+    fails: bool
+    value: str
+
+
+class Ledger(Protocol):
+    """Writes down effects, and sees those that must not be."""
+
+    def begin(self, info: StepInfo, name: str, told: str, fails: int, once: bool) -> Execution: ...
+
+
+class _NoLedger:
+    def begin(self, info: StepInfo, name: str, told: str, fails: int, once: bool) -> Execution:
+        raise AssertionError(f"{info.flow_id} {info.key} starts, and nothing may run")
+
+
+present: list[Ledger] = [_NoLedger()]
+"""The ledger of the simulation that runs now."""
+
+
+@lru_cache(None)
+def make_step(name: str, kind: str, tries: int = 1, once: bool = False) -> Call:
+    """A step by name. `kind` is async, sync, stubborn (ends in its own time when asked to stop), bitter (fails then),
+    slow (its tries time out), or unfit (its result cannot be stored)."""
+    retry = RetryPolicy(max_attempts=tries, initial=0.2, multiplier=2) if tries > 1 else None
+    options: dict[str, Any] = {"name": name, "retry": retry, "at_most_once": once}
+    made = _SYNC if kind == "sync" else _ASYNC
+    call: Call = made(name, kind, once, options)
+    return call
+
+
+def _make_sync(name: str, kind: str, once: bool, options: dict[str, Any]) -> Any:
+    @step(**options)
+    def body(told: str, fails: int) -> str:
+        run = present[0].begin(step_info(), name, told, fails, once)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimLoop)
+        loop.spent = run.seconds
+        return _end(run)
+
+    return body
+
+
+def _make_async(name: str, kind: str, once: bool, options: dict[str, Any]) -> Any:
+    @step(**options, timeout=0.4 if kind == "slow" else None)
+    async def body(told: str, fails: int) -> str:
+        run = present[0].begin(step_info(), name, told, fails, once)
+        end = asyncio.get_running_loop().time() + run.seconds
+        while (left := end - asyncio.get_running_loop().time()) > 0:
+            try:
+                await asyncio.sleep(left)
+            except asyncio.CancelledError:
+                if kind == "bitter":
+                    raise Boom(name) from None
+                if kind != "stubborn":
+                    await asyncio.sleep(run.seconds % 0.05)
+                    raise
+        return object() if kind == "unfit" else _end(run)  # type: ignore[return-value]  # on purpose
+
+    return body
+
+
+_SYNC, _ASYNC = _make_sync, _make_async
+
+
+def _end(run: Execution) -> str:
+    if run.fails:
+        raise Boom(run.value)
+    return run.value
