@@ -17,19 +17,20 @@ from ergon_runtime.stores.sqlite.mailboxes import Mailboxes
 
 _PRIORITY = """SELECT priority FROM flow WHERE lane = ? AND token IS NULL AND due IS NOT NULL AND priority > ?
     ORDER BY priority LIMIT 1"""
-_DUE = """SELECT priority, due, id, 0 FROM flow WHERE lane = ?2 AND priority = ?3 AND token IS NULL AND due <= ?4
-    AND (?1 IS NULL OR fingerprint IS NOT ?1) ORDER BY due, id LIMIT ?5"""
-_LATER = """SELECT due FROM flow WHERE lane = ?2 AND priority = ?3 AND token IS NULL AND due > ?4
-    AND (?1 IS NULL OR fingerprint IS NOT ?1) ORDER BY due LIMIT 1"""
+_DUE = """SELECT priority, due, id, 0 FROM flow WHERE lane = :lane AND priority = :priority AND token IS NULL
+    AND due <= :now AND (:fingerprint IS NULL OR fingerprint IS NOT :fingerprint) ORDER BY due, id LIMIT :limit"""
+_LATER = """SELECT due FROM flow WHERE lane = :lane AND priority = :priority AND token IS NULL AND due > :now
+    AND (:fingerprint IS NULL OR fingerprint IS NOT :fingerprint) ORDER BY due LIMIT 1"""
 _LENGTH = """SELECT lease_length FROM flow WHERE lane = ? AND token IS NOT NULL AND lease_length > ?
     ORDER BY lease_length LIMIT 1"""
 _LAPSED = """SELECT priority, due, id, recoveries FROM flow
-    WHERE lane = ?2 AND token IS NOT NULL AND lease_length = ?3 AND due <= ?4 AND (?1 IS NULL OR fingerprint IS NOT ?1)
+    WHERE lane = :lane AND token IS NOT NULL AND lease_length = :length AND due <= :now
+    AND (:fingerprint IS NULL OR fingerprint IS NOT :fingerprint)
     UNION ALL SELECT priority, due, id, recoveries FROM flow
-    WHERE lane = ?2 AND token IS NOT NULL AND lease_length = ?3 AND due > ?4 + 2 * ?3
-    AND (?1 IS NULL OR fingerprint IS NOT ?1)"""
-_LAPSES = """SELECT due FROM flow WHERE lane = ?2 AND token IS NOT NULL AND lease_length = ?3 AND due > ?4
-    AND (?1 IS NULL OR fingerprint IS NOT ?1) ORDER BY due LIMIT 1"""
+    WHERE lane = :lane AND token IS NOT NULL AND lease_length = :length AND due > :now + 2 * :length
+    AND (:fingerprint IS NULL OR fingerprint IS NOT :fingerprint)"""
+_LAPSES = """SELECT due FROM flow WHERE lane = :lane AND token IS NOT NULL AND lease_length = :length AND due > :now
+    AND (:fingerprint IS NULL OR fingerprint IS NOT :fingerprint) ORDER BY due LIMIT 1"""
 _ONE = """SELECT priority, due, id, recoveries, token IS NOT NULL, lease_length, fingerprint, status FROM flow
     WHERE id = ?"""
 _TAKE = """UPDATE flow SET status = 'running', token = ?, owner = ?, lease_length = ?, due = ?, alone = ?, started = ?,
@@ -81,14 +82,15 @@ def _candidates(conn: sqlite3.Connection, request: ClaimRequest, now: int) -> It
         return
     for lane in request.lanes:
         wanted = request.limit + 1
+        values = {"fingerprint": request.fingerprint, "lane": lane, "now": now}
         for priority in _priorities(conn, lane):
             if wanted <= 0:
                 break
-            due = conn.execute(_DUE, (request.fingerprint, lane, priority, now, wanted)).fetchall()
+            due = conn.execute(_DUE, values | {"priority": priority, "limit": wanted}).fetchall()
             wanted -= len(due)
             yield from due
         for length in _lengths(conn, lane):
-            yield from conn.execute(_LAPSED, (request.fingerprint, lane, length, now)).fetchall()
+            yield from conn.execute(_LAPSED, values | {"length": length}).fetchall()
 
 
 def _named(conn: sqlite3.Connection, request: ClaimRequest, ids: tuple[str, ...], now: int) -> Iterator[_Candidate]:
@@ -112,11 +114,12 @@ def _later(conn: sqlite3.Connection, request: ClaimRequest, now: int) -> Iterato
                 yield row[1]
         return
     for lane in request.lanes:
+        values = {"fingerprint": request.fingerprint, "lane": lane, "now": now}
         for priority in _priorities(conn, lane):
-            for row in conn.execute(_LATER, (request.fingerprint, lane, priority, now)):
+            for row in conn.execute(_LATER, values | {"priority": priority}):
                 yield row[0]
         for length in _lengths(conn, lane):
-            for row in conn.execute(_LAPSES, (request.fingerprint, lane, length, now)):
+            for row in conn.execute(_LAPSES, values | {"length": length}):
                 yield row[0]
 
 

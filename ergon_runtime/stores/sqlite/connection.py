@@ -10,13 +10,13 @@ import os
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 import aiosqlite
 
 from ergon_runtime.errors import StoreUnavailable
 from ergon_runtime.stores.sqlite import faults, schema
-from ergon_runtime.stores.sqlite.transaction import begin, insist
+from ergon_runtime.stores.sqlite.transaction import begin, insist, snapshot
 
 T = TypeVar("T")
 Synchronous = Literal["full", "normal"]
@@ -37,6 +37,17 @@ class Connection(aiosqlite.Connection):
         self._thread.daemon = True  # a store that somebody forgot to close must not keep the process alive
         self._path = path
 
+    async def start(self) -> Connection:
+        """Begin the thread and connect. Raises StoreError."""
+        try:
+            with faults.explained(self._path):
+                await self
+        except BaseException:
+            # The thread has been told to stop; it must not be left to answer a loop that is closed by then.
+            self._thread.join()
+            raise
+        return self
+
     @property
     def raw(self) -> sqlite3.Connection:
         """The connection itself, for objects whose methods only ever run within `run`."""
@@ -55,10 +66,11 @@ class Connection(aiosqlite.Connection):
 async def open_writer(path: str, *, create: bool, synchronous: Synchronous, patience: float) -> Connection:
     """Open a store for writing; create it if it is not there and `create`. Raises StoreError."""
     _prepare(path, create=create)
-    connection = await _connect(path, lambda: _dial(path, patience))
+    connection = await Connection(path, lambda: _dial(path, patience)).start()
 
     def set_up(conn: sqlite3.Connection) -> None:
-        empty = schema.recognise(conn, path) == 0
+        with snapshot(conn):
+            empty = schema.recognise(conn, path) == 0
         if empty and not create:
             raise StoreUnavailable(f"no store at {path}: the file is empty")
         _use_wal(conn, path, patience)
@@ -67,6 +79,7 @@ async def open_writer(path: str, *, create: bool, synchronous: Synchronous, pati
         begin(conn, patience)
         try:
             schema.migrate(conn, path)
+            conn.execute("UPDATE counter SET n = n WHERE false")  # a file that SQLite opened read-only fails here
             conn.execute("COMMIT")
         finally:
             if conn.in_transaction:
@@ -81,17 +94,19 @@ async def open_reader(path: str) -> Connection:
     uri = Path(path).as_uri()
 
     def set_up(conn: sqlite3.Connection) -> None:
-        schema.require(conn, path)
+        with snapshot(conn):
+            schema.require(conn, path)
         for pragma in (*_COMMON, "PRAGMA query_only = ON"):
             conn.execute(pragma)
 
     try:
-        return await _set_up(await _connect(path, lambda: _dial(f"{uri}?mode=ro", _BUSY)), set_up)
+        return await _set_up(await Connection(path, lambda: _dial(f"{uri}?mode=ro", _BUSY)).start(), set_up)
     except StoreUnavailable as error:
         if not (isinstance(error.__cause__, sqlite3.Error) and _at_rest(path)) or faults.busy(error.__cause__):
             raise
         # In a folder where SQLite cannot put its index of the log. Without a log it needs none.
-        return await _set_up(await _connect(path, lambda: _dial(f"{uri}?mode=ro&immutable=1", _BUSY)), set_up)
+        connection = Connection(path, lambda: _dial(f"{uri}?mode=ro&immutable=1", _BUSY))
+        return await _set_up(await connection.start(), set_up)
 
 
 def _find(path: str) -> None:
@@ -130,12 +145,6 @@ def _dial(target: str, patience: float) -> sqlite3.Connection:
         cached_statements=256,
         uri=target.startswith("file:"),
     )
-
-
-async def _connect(path: str, connector: Callable[[], sqlite3.Connection]) -> Connection:
-    with faults.explained(path):
-        connection: Any = await Connection(path, connector)
-    return cast("Connection", connection)
 
 
 async def _set_up(connection: Connection, work: Callable[[sqlite3.Connection], None]) -> Connection:

@@ -20,9 +20,8 @@ _SENT = "INSERT INTO sent VALUES (?, ?, ?, ?)"
 _INSERT = "INSERT INTO message (seq, id, channel, body, flow, place, heard) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _STATUS = "SELECT status FROM flow WHERE id = ?"
 _LISTENS = "SELECT 1 FROM wait WHERE flow = ? AND channel = ?"
-_WAKE = (
-    """UPDATE flow SET due = ?2 WHERE id = ?1 AND token IS NULL AND status <> 'blocked' AND (due IS NULL OR due > ?2)"""
-)
+_WAKE = """UPDATE flow SET due = ? WHERE id = ? AND token IS NULL AND status <> 'blocked'
+    AND (due IS NULL OR due > ?)"""
 _WAITS = "SELECT channel FROM wait WHERE flow = ?"
 _BEGIN_WAIT = "INSERT INTO wait (flow, channel, since, place) VALUES (?, ?, ?, ?)"
 _END_WAIT = "DELETE FROM wait WHERE flow = ? AND channel = ?"
@@ -147,7 +146,7 @@ class Mailboxes:
 
     def _wake(self, flow: str, now: int) -> None:
         self.stirred += 1
-        self._conn.execute(_WAKE, (flow, now))
+        self._conn.execute(_WAKE, (now, flow, now))
 
     def _end(self, flow: str, channels: set[str]) -> set[str]:
         """End waits; the channels that need a new match."""

@@ -1,0 +1,557 @@
+"""What only a SQLite store promises: its file, its errors, its one writer, and that nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ergon_runtime.core.flows import ClaimRequest, Commit, FlowQuery
+from ergon_runtime.errors import SchemaMismatch, StoreCorrupt, StoreError, StoreUnavailable
+from ergon_runtime.stores.sqlite import Operations, SQLiteOptions, SQLiteStore, claims, transaction
+from ergon_runtime.stores.sqlite.schema import APPLICATION_ID, VERSION
+from tests.stores.harness import LANE, new
+
+ROOT = Path(__file__).resolve().parents[2]
+READ_ONLY = SQLiteOptions(read_only=True)
+
+
+def using(store: SQLiteStore, work: Callable[[SQLiteStore], Awaitable[object]]) -> None:
+    """Open a store, do something with it, close it."""
+
+    async def run() -> None:
+        await store.open()
+        try:
+            await work(store)
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+
+
+async def nothing(_: SQLiteStore) -> None:
+    """Opening and closing is all."""
+
+
+async def create_a(store: SQLiteStore) -> None:
+    await store.create(new("a"))
+
+
+def raw(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)
+
+
+# The file
+
+
+def test_new_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    old = os.umask(0)
+    try:
+
+        async def look(store: SQLiteStore) -> None:
+            await store.create(new())
+            for name in ("s.db", "s.db-wal", "s.db-shm"):
+                assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+        using(SQLiteStore(path), look)
+    finally:
+        os.umask(old)
+
+
+def test_file_carries_its_marks_and_settings(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    using(SQLiteStore(path), nothing)
+    conn = raw(path)
+    for pragma, value in (("application_id", APPLICATION_ID), ("user_version", VERSION), ("journal_mode", "wal")):
+        assert conn.execute(f"PRAGMA {pragma}").fetchone()[0] == value
+    conn.close()
+
+
+@pytest.mark.parametrize(("option", "level"), [("full", 2), ("normal", 1)])
+def test_durability_option_sets_synchronous(tmp_path: Path, option: str, level: int) -> None:
+    async def look(store: SQLiteStore) -> None:
+        assert (await store.identity()).durability.startswith(option)
+        opened = store._opened
+        assert opened is not None
+        settings = {"synchronous": level, "trusted_schema": 0, "cell_size_check": 1, "mmap_size": 0}
+        for pragma, value in settings.items():
+            assert opened.connections[1].raw.execute(f"PRAGMA {pragma}").fetchone()[0] == value
+
+    using(SQLiteStore(tmp_path / "s.db", SQLiteOptions(synchronous=option)), look)  # type: ignore[arg-type]
+
+
+def test_flows_are_there_after_closing(tmp_path: Path) -> None:
+    using(SQLiteStore(tmp_path / "s.db"), create_a)
+
+    async def look(store: SQLiteStore) -> None:
+        assert await store.get("a") is not None
+
+    using(SQLiteStore(tmp_path / "s.db"), look)
+
+
+# Files that cannot be used
+
+
+@pytest.mark.parametrize("options", [SQLiteOptions(), READ_ONLY], ids=["write", "read"])
+def test_text_file_is_not_a_store(tmp_path: Path, options: SQLiteOptions) -> None:
+    path = tmp_path / "s.db"
+    path.write_text("not a database " * 100)
+    with pytest.raises(StoreCorrupt, match="not an Ergon store"):
+        using(SQLiteStore(path, options), nothing)
+    assert path.read_text().startswith("not a database")
+
+
+@pytest.mark.parametrize("options", [SQLiteOptions(), READ_ONLY], ids=["write", "read"])
+def test_other_programs_database_is_left_alone(tmp_path: Path, options: SQLiteOptions) -> None:
+    path = tmp_path / "s.db"
+    conn = raw(path)
+    conn.execute("CREATE TABLE theirs (x)")
+    conn.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreCorrupt, match="not an Ergon store"):
+        using(SQLiteStore(path, options), nothing)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("options", [SQLiteOptions(), READ_ONLY], ids=["write", "read"])
+def test_newer_schema_is_a_mismatch(tmp_path: Path, options: SQLiteOptions) -> None:
+    path = tmp_path / "s.db"
+    using(SQLiteStore(path), nothing)
+    conn = raw(path)
+    conn.execute("UPDATE meta SET value = '99' WHERE key = 'min_writer'")
+    conn.execute("PRAGMA user_version = 99")
+    conn.close()
+    with pytest.raises(SchemaMismatch, match="99"):
+        using(SQLiteStore(path, options), nothing)
+
+
+def test_newer_schema_that_still_takes_our_writes_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    using(SQLiteStore(path), nothing)
+    conn = raw(path)
+    conn.execute(f"PRAGMA user_version = {VERSION + 1}")
+    conn.close()
+    using(SQLiteStore(path), create_a)
+    conn = raw(path)
+    assert conn.execute("PRAGMA user_version").fetchone()[0] == VERSION + 1
+    conn.close()
+
+
+def test_upgrade_under_an_open_store_stops_its_writes(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+
+    async def upgrade(store: SQLiteStore) -> None:
+        conn = raw(path)
+        conn.execute("UPDATE meta SET value = '99' WHERE key = 'min_writer'")
+        conn.close()
+        with pytest.raises(SchemaMismatch):
+            await store.create(new())
+        assert await store.get("a") is None
+
+    using(SQLiteStore(path), upgrade)
+
+
+@pytest.mark.parametrize("options", [SQLiteOptions(), READ_ONLY, SQLiteOptions(create=False)])
+def test_missing_folder_is_named(tmp_path: Path, options: SQLiteOptions) -> None:
+    with pytest.raises(StoreUnavailable, match=f"no folder {tmp_path}/gone"):
+        using(SQLiteStore(tmp_path / "gone" / "s.db", options), nothing)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [READ_ONLY, SQLiteOptions(create=False)], ids=["read", "no create"])
+def test_missing_file_is_not_created(tmp_path: Path, options: SQLiteOptions) -> None:
+    with pytest.raises(StoreUnavailable, match="no store at"):
+        using(SQLiteStore(tmp_path / "s.db", options), nothing)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [READ_ONLY, SQLiteOptions(create=False)], ids=["read", "no create"])
+def test_empty_file_is_no_store_yet(tmp_path: Path, options: SQLiteOptions) -> None:
+    path = tmp_path / "s.db"
+    path.touch()
+    with pytest.raises(StoreUnavailable, match="no store at"):
+        using(SQLiteStore(path, options), nothing)
+    assert path.read_bytes() == b""
+
+
+def test_folder_in_place_of_the_file_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="cannot be opened"):
+        using(SQLiteStore(tmp_path), nothing)
+
+
+def test_damaged_file_is_corrupt(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+
+    async def fill(store: SQLiteStore) -> None:
+        await asyncio.gather(*(store.create(new(f"f{n}", args=b"x" * 500)) for n in range(200)))
+
+    using(SQLiteStore(path), fill)
+    data = bytearray(path.read_bytes())
+    data[4096 * 4 :] = b"\xff" * (len(data) - 4096 * 4)
+    path.write_bytes(data)
+
+    async def read(store: SQLiteStore) -> None:
+        with pytest.raises(StoreCorrupt, match="damaged"):
+            await store.list(FlowQuery())
+
+    using(SQLiteStore(path, READ_ONLY), read)
+
+
+# Reading alone
+
+
+def test_reading_alone_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    using(SQLiteStore(path), create_a)
+    before = path.read_bytes()
+
+    async def look(store: SQLiteStore) -> None:
+        assert [row.id for row in await store.list(FlowQuery())] == ["a"]
+        with pytest.raises(StoreUnavailable, match="reading only"):
+            await store.create(new("b"))
+
+    using(SQLiteStore(path, READ_ONLY), look)
+    assert path.read_bytes() == before
+
+
+def test_reading_alone_sees_what_others_write(tmp_path: Path) -> None:
+    async def look(store: SQLiteStore) -> None:
+        reader = SQLiteStore(tmp_path / "s.db", READ_ONLY)
+        await reader.open()
+        await reader.wait("", 60)
+        sleeping = asyncio.create_task(reader.wait("", 60))
+        await store.create(new("a"))
+        await asyncio.wait_for(sleeping, 5)
+        assert await reader.get("a") is not None
+        await reader.close()
+
+    using(SQLiteStore(tmp_path / "s.db"), look)
+
+
+@contextlib.contextmanager
+def _without_roots_rights() -> Iterator[None]:
+    """Root may write anywhere; nobody may not."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("folder_mode", [0o555, 0o777], ids=["folder", "file"])
+def test_reading_alone_works_where_nothing_may_be_written(folder_mode: int) -> None:
+    async def look(store: SQLiteStore) -> None:
+        assert await store.get("a") is not None
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s.db"
+        using(SQLiteStore(path), create_a)
+        path.chmod(0o444)
+        Path(folder).chmod(folder_mode)
+        with _without_roots_rights():
+            with pytest.raises(StoreUnavailable):
+                using(SQLiteStore(path), create_a)
+            using(SQLiteStore(path, READ_ONLY), look)
+        Path(folder).chmod(0o755)
+
+
+# Locks
+
+
+def test_lock_of_another_process_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+
+    async def contend(store: SQLiteStore) -> None:
+        conn = raw(path)
+        conn.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(store.create(new("a")))
+        assert await store.get("a") is None  # readers are not held up
+        conn.execute("ROLLBACK")
+        conn.close()
+        assert await asyncio.wait_for(writing, 5)
+
+    using(SQLiteStore(path), contend)
+
+
+def test_lock_held_too_long_is_unavailable_and_nothing_is_stranded(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+
+    async def contend(store: SQLiteStore) -> None:
+        conn = raw(path)
+        conn.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked by another process"):
+            await store.create(new("a"))
+        conn.execute("ROLLBACK")
+        assert await store.create(new("a"))
+        conn.execute("BEGIN IMMEDIATE")
+        conn.execute("ROLLBACK")
+        conn.close()
+
+    using(SQLiteStore(path, SQLiteOptions(patience=0.05)), contend)
+
+
+def test_cancelled_callers_strand_no_lock(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+
+    async def cancel(store: SQLiteStore) -> None:
+        for n in range(100):
+            tasks = [asyncio.create_task(store.create(new(f"f{n}.{m}"))) for m in range(3)]
+            for _ in range(n % 7):
+                await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert await store.create(new("after"))
+        conn = sqlite3.connect(path, isolation_level=None, timeout=0)
+        conn.execute("BEGIN IMMEDIATE")
+        conn.execute("ROLLBACK")
+        conn.close()
+
+    using(SQLiteStore(path), cancel)
+
+
+def test_answer_for_a_cancelled_caller_does_not_stop_the_writer(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+
+    async def cancel(store: SQLiteStore) -> None:
+        conn = raw(path)
+        conn.execute("BEGIN IMMEDIATE")
+        abandoned = asyncio.create_task(store.create(new("a")))
+        other = asyncio.create_task(store.create(new("b")))
+        await asyncio.sleep(0)  # queued
+        await asyncio.sleep(0)  # begun
+        abandoned.cancel()
+        conn.execute("ROLLBACK")
+        conn.close()
+        assert await asyncio.wait_for(other, 5)
+        assert await store.get("a") is not None  # it had been handed over
+
+    using(SQLiteStore(path), cancel)
+
+
+def test_store_that_is_not_open_says_so(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "s.db")
+    with pytest.raises(StoreUnavailable, match="not open"):
+        asyncio.run(store.get("a"))
+
+    async def close_twice(opened: SQLiteStore) -> None:
+        await opened.close()
+        await opened.close()
+        with pytest.raises(StoreUnavailable):
+            await opened.create(new())
+
+    using(store, close_twice)
+
+
+# Groups
+
+
+def test_error_of_one_operation_leaves_its_group_alone(tmp_path: Path) -> None:
+    async def group(store: SQLiteStore) -> None:
+        await store.create(new("taken"))
+        outcomes = await asyncio.gather(
+            store.create(new("a")),
+            store.create(new("taken", args=b"other")),
+            store.create(new("b")),
+            store.create(new("huge", priority=2**80)),
+            store.create(new("c")),
+            return_exceptions=True,
+        )
+        assert [outcome is True for outcome in outcomes] == [True, False, True, False, True]
+        assert await store.get("huge") is None
+
+    using(SQLiteStore(tmp_path / "s.db"), group)
+
+
+def test_full_disk_fails_only_what_does_not_fit(tmp_path: Path) -> None:
+    """SQLITE_FULL may end the whole transaction: the rest of the group must be tried again, one by one."""
+
+    async def group(store: SQLiteStore) -> None:
+        await store.create(new("before"))
+        opened = store._opened
+        assert opened is not None
+        conn = opened.connections[1].raw
+        pages = conn.execute("PRAGMA page_count").fetchone()[0]
+        conn.execute(f"PRAGMA max_page_count = {pages + 20}")
+        outcomes = await asyncio.gather(
+            store.create(new("a")),
+            store.create(new("big", args=b"x" * 1_000_000)),
+            store.create(new("b")),
+            return_exceptions=True,
+        )
+        assert outcomes[0] is outcomes[2] is True
+        assert isinstance(outcomes[1], StoreUnavailable)
+        assert "full" in str(outcomes[1])
+        assert {row.id for row in await store.list(FlowQuery())} == {"before", "a", "b"}
+
+    using(SQLiteStore(tmp_path / "s.db"), group)
+
+
+def test_transaction_rolls_back_on_any_error(tmp_path: Path) -> None:
+    using(SQLiteStore(tmp_path / "s.db"), nothing)
+    conn = raw(tmp_path / "s.db")
+    operations = Operations(conn)
+
+    def fail() -> None:
+        with transaction(conn):
+            operations.create(new("a"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert operations.get("a") is None
+    assert not conn.in_transaction
+    conn.close()
+
+
+# Several handles
+
+
+def test_two_handles_in_two_threads_wake_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    asleep, woken = threading.Event(), threading.Event()
+
+    async def sleep(store: SQLiteStore) -> None:
+        await store.wait("v", 60)
+        asleep.set()
+        await store.wait("v", 60)
+        woken.set()
+
+    async def wake(store: SQLiteStore) -> None:
+        thread = threading.Thread(target=using, args=(store.clone(), sleep))
+        thread.start()
+        assert await asyncio.to_thread(asleep.wait, 10)
+        await store.create(new())
+        assert await asyncio.to_thread(woken.wait, 10)
+        thread.join()
+
+    using(SQLiteStore(path), wake)
+
+
+def test_change_by_another_process_wakes_a_handle(tmp_path: Path) -> None:
+    """A bare connection stands for another process: no bell of ours rings for it."""
+    path = tmp_path / "s.db"
+
+    async def sleep(store: SQLiteStore) -> None:
+        await store.wait("w", 60)
+        assert await store.wait("w", 0.02) == frozenset()  # from here on it knows the file's version
+        conn = raw(path)
+        with transaction(conn):
+            Operations(conn).create(new())
+        conn.close()
+        await asyncio.wait_for(store.wait("w", 60), 5)
+
+    using(SQLiteStore(path), sleep)
+
+
+def test_own_steps_do_not_wake_a_worker(tmp_path: Path) -> None:
+    async def step(store: SQLiteStore) -> None:
+        await store.create(new())
+        claim = (await store.claim(ClaimRequest("w", 1000, 1, (LANE,)))).claims[0]
+        await store.wait("w", 60)
+        sleeping = asyncio.create_task(store.wait("w", 60))
+        await store.commit(Commit("c", claim.lease, None, 0, 1000, entries=(b"x",)))
+        done, _ = await asyncio.wait({sleeping}, timeout=0.05)
+        assert not done
+        sleeping.cancel()
+
+    using(SQLiteStore(tmp_path / "s.db"), step)
+
+
+def test_many_processes_open_a_new_store_at_once(tmp_path: Path) -> None:
+    async def race() -> None:
+        stores = [SQLiteStore(tmp_path / "s.db") for _ in range(8)]
+        await asyncio.gather(*(store.open() for store in stores))
+        assert len({(await store.identity()).id for store in stores}) == 1
+        made = await asyncio.gather(*(store.create(new()) for store in stores))
+        assert sum(made) == 1
+        for store in stores:
+            await store.close()
+
+    asyncio.run(race())
+
+
+# Crashes
+
+_WRITE = """
+import asyncio, itertools, sys
+from ergon_runtime.core.flows import NewFlow
+from ergon_runtime.stores.sqlite import SQLiteStore
+async def write(store, lane):
+    for n in itertools.count():
+        flow = f"{lane}.{n}"
+        await store.create(NewFlow(flow, "T", None, "l", b"", "s"))
+        print(flow, flush=True)
+async def main():
+    store = SQLiteStore(sys.argv[1])
+    await store.open()
+    await asyncio.gather(*(write(store, lane) for lane in range(10)))
+asyncio.run(main())
+"""
+
+
+def test_killed_writer_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with subprocess.Popen([sys.executable, "-c", _WRITE, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT) as p:
+        assert p.stdout is not None
+        acknowledged = [p.stdout.readline().strip() for _ in range(300)]
+        p.send_signal(signal.SIGKILL)
+        acknowledged += [line.strip() for line in p.stdout if line.endswith("\n")]
+
+    async def look(store: SQLiteStore) -> None:
+        stored = {row.id for row in await store.list(FlowQuery(limit=1_000_000))}
+        assert stored >= set(acknowledged)
+
+    using(SQLiteStore(path), look)
+    conn = raw(path)
+    assert conn.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    conn.close()
+
+
+# Queries
+
+
+def test_claims_use_indexes_and_sort_nothing(tmp_path: Path) -> None:
+    using(SQLiteStore(tmp_path / "s.db"), nothing)
+    conn = raw(tmp_path / "s.db")
+    values = {"fingerprint": None, "lane": "l", "now": 1, "priority": 5, "length": 9, "limit": 3}
+    for name in ("_PRIORITY", "_DUE", "_LATER", "_LENGTH", "_LAPSED", "_LAPSES"):
+        given = ("l", 1) if name in {"_PRIORITY", "_LENGTH"} else values
+        plan = [row[3] for row in conn.execute(f"EXPLAIN QUERY PLAN {getattr(claims, name)}", given)]
+        assert any("INDEX flow_" in line for line in plan), (name, plan)
+        assert not [line for line in plan if line.startswith("SCAN") or "TEMP B-TREE" in line], (name, plan)
+    conn.close()
+
+
+def test_errors_are_store_errors(tmp_path: Path) -> None:
+    async def misuse(store: SQLiteStore) -> None:
+        with pytest.raises(StoreError, match="please report"):
+            await store.create(new(args=None))
+
+    using(SQLiteStore(tmp_path / "s.db"), misuse)
+
+
+_LEAVE_OPEN = """
+import asyncio, sys
+from ergon_runtime.stores.sqlite import SQLiteStore
+asyncio.run(SQLiteStore(sys.argv[1]).open())
+"""
+
+
+def test_unclosed_store_does_not_keep_the_process_alive(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", _LEAVE_OPEN, str(tmp_path / "s.db")], cwd=ROOT, timeout=30, check=True)
