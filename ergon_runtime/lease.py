@@ -72,6 +72,7 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._stopping = False
 
     def start(self) -> None:
         """Run in a thread of its own."""
@@ -82,13 +83,17 @@ class Keeper:
         """Sign off and wait for the thread's end."""
         if self._thread is None:
             return
+        self._stopping = True
         if self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
     async def keep(self) -> None:
         """Renew until stopped, then sign off."""
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        if self._stopping:  # it was stopped before it had begun
+            self._stop.set()
         try:
             while not self._stop.is_set():
                 await self.renew()
