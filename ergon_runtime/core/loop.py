@@ -331,9 +331,9 @@ def _leave_generator(_: AsyncGenerator[Any, Any]) -> None:
 
 
 def _scope_of(callback: Callback, args: tuple[Any, ...]) -> Scope | None:
-    if not args or not isinstance(args[0], FlowFuture | FlowTask):
+    if not args or not asyncio.isfuture(args[0]):
         return None
-    registered: list[tuple[Callback, Scope]] = args[0].registered
+    registered: list[tuple[Callback, Scope]] = getattr(args[0], "registered", [])  # a plain future has none
     return next((scope for fn, scope in registered if fn == callback), None)
 
 
