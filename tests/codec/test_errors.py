@@ -92,6 +92,15 @@ def test_encoding_an_error_never_fails_and_stays_small(make: Callable[[], BaseEx
     assert describe_error(text).type == type(error).__name__
 
 
+def test_text_that_utf8_cannot_hold_is_shown_escaped() -> None:
+    error = ValueError("file \udc80", 5)
+    view = describe_error(encode_error(error))
+    assert view.message == r"('file \udc80', 5)"
+    assert describe_error(encode_error(KeyError("\ud800"))).message == r"'\ud800'"
+    assert describe_error(encode_error(ValueError("\ud800"))).message == r"\ud800"
+    assert stored(error).args[1] == 5
+
+
 def raise_it() -> None:
     raise Declined("order A was declined")
 

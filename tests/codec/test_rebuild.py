@@ -179,6 +179,14 @@ def test_error_that_would_end_the_process_becomes_a_runtime_error(error: BaseExc
     assert str(back).startswith(type(error).__name__)
 
 
+class Leaving(SystemExit, ValueError):  # type: ignore[misc]  # two built-ins, as some libraries do
+    pass
+
+
+def test_error_that_is_an_exit_as_well_becomes_its_ordinary_part() -> None:
+    assert type(stored(Leaving("x"))) is ValueError
+
+
 def test_group_around_an_exit_holds_an_ordinary_error() -> None:
     back = stored(BaseExceptionGroup("m", [SystemExit(1)]))
     assert isinstance(back, ExceptionGroup)

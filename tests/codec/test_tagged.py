@@ -162,6 +162,11 @@ def test_set_text_does_not_depend_on_hash_seed() -> None:
     assert len(outputs) == 1
 
 
+@pytest.mark.parametrize("value", [10**5000, -(2**100_000), 2**63, -(2**2000)], ids=["a", "b", "c", "d"])
+def test_huge_int_comes_back(value: int) -> None:
+    assert there_and_back({"a": value}) == {"a": value}
+
+
 def test_cached_property_is_not_state() -> None:
     receipt = Receipt("A", 1, [2])
     assert receipt.size == 1

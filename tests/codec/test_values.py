@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from pydantic import AwareDatetime, BaseModel, Field, SecretStr, computed_field, field_validator
 
-from ergon_runtime.codec import UNHINTED, for_hint
+from ergon_runtime.codec import UNHINTED, allow, for_hint
 from ergon_runtime.codec.same import same
 from ergon_runtime.errors import CodecError
 
@@ -245,6 +245,13 @@ REFUSED: list[tuple[Any, object]] = [
 def test_value_that_does_not_fit_its_hint_is_refused(hint: Any, value: object) -> None:
     with pytest.raises(CodecError, match="result of step test cannot be stored: a value of type"):
         there_and_back(hint, value)
+
+
+def test_subclass_is_refused_under_its_base_though_it_is_allowed() -> None:
+    allow(Refund)
+    assert there_and_back(Any, Refund("A", Decimal(1))) == Refund("A", Decimal(1))
+    with pytest.raises(CodecError, match="no stored form is known for"):
+        there_and_back(Receipt, Refund("A", Decimal(1)))
 
 
 def test_attribute_beside_the_fields_is_refused() -> None:
