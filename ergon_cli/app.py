@@ -1,7 +1,7 @@
 """The entry of the `ergon` command: the table of commands, and the one place where every error ends.
 
 A command is one file in `commands/` with a Typer `app`, and one line in COMMANDS. Only the modules of commands that the
-command line names are loaded; `ergon --version` loads nothing.
+command line names are loaded: `ergon --help` loads none of them, and `ergon --version` nothing at all.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from ergon_cli import __version__
 if TYPE_CHECKING:
     import typer
 
-COMMANDS: dict[str, str] = {
-    "worker": "ergon_cli.commands.worker",
-    "schedule": "ergon_cli.commands.schedule",
-    "signal": "ergon_cli.commands.signal",
-    "cancel": "ergon_cli.commands.cancel",
+COMMANDS: dict[str, tuple[str, str]] = {
+    "worker": ("ergon_cli.commands.worker", "Run flows: claim those that are due, and run their steps."),
+    "schedule": ("ergon_cli.commands.schedule", "Schedule a flow and print its id."),
+    "signal": ("ergon_cli.commands.signal", "Send a signal."),
+    "inspect": ("ergon_cli.commands.inspect", "Show a flow: why it is not over, its steps, its end."),
+    "replay": ("ergon_cli.commands.replay", "Check that the flow code of today fits what is recorded."),
+    "list": ("ergon_cli.commands.list", "Show flows, newest first, and why each is not over."),
+    "cancel": ("ergon_cli.commands.cancel", "Cancel flows and their children."),
 }
-"""Verb to module, in the order of the help."""
+"""Verb to module and line of the help, in the order of the help. The line begins the command's own docstring."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,22 +77,33 @@ def run(args: list[str]) -> int:
 
 
 def build(args: Sequence[str]) -> typer.Typer:
-    """The Typer application with the commands that occur in `args`, or with all when none does."""
+    """The Typer application with the commands that occur in `args`, or with their names alone when none does."""
     import typer
 
     from ergon_cli.options import root
 
     app = typer.Typer(
         help="Durable execution: asyncio flows that survive crashes.",
-        epilog="Exit codes: 0 ok, 2 usage, 3 not found, 4 flow failed, 5 diverged, 6 store, 7 import, 124 timeout.",
+        epilog="Exit codes: 0 ok, 2 usage, 3 not found, 4 flow failed or cancelled, 5 diverged, 6 store, 7 import, "
+        "124 timeout, 130 or 143 stopped at once.",
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain help: rich would double the time it takes
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(root)
-    named = [verb for verb in COMMANDS if verb in args] if args[:1] != ["--help"] else []
-    for verb in named or COMMANDS:
-        app.add_typer(import_module(COMMANDS[verb]).app)
+    completing = "_ERGON_COMPLETE" in os.environ
+    named = [verb for verb in COMMANDS if verb in args]
+    for verb, (module, line) in COMMANDS.items():
+        if completing or verb in named:
+            app.add_typer(import_module(module).app)
+        elif not named:
+            app.command(verb, help=line)(never_run)
     return app
+
+
+def never_run() -> None:
+    """Stands for a command in a command line that names none: it is listed, and suggested for what was mistyped."""
+    raise AssertionError("a command that is run has been loaded")
 
 
 def report(error: Exception, *, as_json: bool) -> int:

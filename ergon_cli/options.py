@@ -23,20 +23,19 @@ from ergon_cli import __version__
 from ergon_cli.exits import CommandError, ExitCode
 from ergon_runtime.config import Config, Flags, load_config
 
-PANEL = "Store, configuration, modules"
 StoreOption = Annotated[
     str | None,
-    typer.Option("--store", metavar="URL", help="Where flows are kept: sqlite:///ergon.db.", rich_help_panel=PANEL),
+    typer.Option("--store", metavar="URL", help="Where flows are kept: sqlite:///ergon.db."),
 ]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Read this ergon.toml or pyproject.toml.", rich_help_panel=PANEL),
+    typer.Option("--config", metavar="FILE", help="Read this ergon.toml or pyproject.toml."),
 ]
 ModuleOption = Annotated[
     list[str] | None,
-    typer.Option("-m", "--module", metavar="MODULE", help="pkg.mod, path/file.py; repeat it.", rich_help_panel=PANEL),
+    typer.Option("-m", "--module", metavar="MODULE", help="pkg.mod, path/file.py; repeat it."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, errors too.", rich_help_panel=PANEL)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, errors too.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,56 +1,76 @@
-"""Ergon: durable execution for plain asyncio code. The names in `__all__` are the public interface."""
+"""Ergon: durable execution for plain asyncio code. The names in `__all__` are the public interface.
+
+A name is loaded when it is first asked for, so that a program pays for what it uses: a command that lists flows loads
+neither the worker nor pydantic. To add one, name it three times below; a test compares them.
+"""
 
 from __future__ import annotations
 
-# How flows are run, and looked at.
-from ergon_runtime.client import Executor, FlowHandle, Scheduler
-from ergon_runtime.core.entries import Outcome
-from ergon_runtime.core.flows import FlowQuery, FlowRow, Status
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-# What users write.
-from ergon_runtime.core.retry import RetryPolicy
-from ergon_runtime.definitions import FlowDefinition, FlowValue, flow, flow_type, registry, step
+if TYPE_CHECKING:
+    # How flows are run, and looked at.
+    from ergon_runtime.client import Executor, FlowHandle, Scheduler
+    from ergon_runtime.core.entries import Outcome
+    from ergon_runtime.core.flows import FlowQuery, FlowRow, Status
 
-# What can go wrong.
-from ergon_runtime.errors import (
-    CodecError,
-    ConfigError,
-    Conflict,
-    DefinitionError,
-    ErgonError,
-    FlowCancelled,
-    FlowError,
-    FlowFailed,
-    FlowNotFound,
-    LeaseLost,
-    NonRetryableError,
-    OutcomeUnknown,
-    RetryableError,
-    SchemaMismatch,
-    StoreCorrupt,
-    StoreError,
-    StoreUnavailable,
-)
-from ergon_runtime.logs import ReplayFilter
+    # What users write.
+    from ergon_runtime.core.retry import RetryPolicy
+    from ergon_runtime.definitions import FlowDefinition, FlowValue, flow, flow_type, registry, step
 
-# What flow code and step bodies call.
-from ergon_runtime.primitives import (
-    ChildHandle,
-    StepInfo,
-    as_completed,
-    continue_as_new,
-    invoke,
-    now,
-    patched,
-    random,
-    sleep,
-    sleep_until,
-    step_info,
-    uuid4,
-    wait_signal,
-)
-from ergon_runtime.stores import Store, StoreIdentity, open_store
-from ergon_runtime.worker import RunningWorker, Worker
+    # What can go wrong.
+    from ergon_runtime.errors import (
+        CodecError,
+        ConfigError,
+        Conflict,
+        DefinitionError,
+        ErgonError,
+        FlowCancelled,
+        FlowError,
+        FlowFailed,
+        FlowNotFound,
+        LeaseLost,
+        NonRetryableError,
+        OutcomeUnknown,
+        RetryableError,
+        SchemaMismatch,
+        StoreCorrupt,
+        StoreError,
+        StoreUnavailable,
+    )
+    from ergon_runtime.logs import ReplayFilter
+
+    # What flow code and step bodies call.
+    from ergon_runtime.primitives import (
+        ChildHandle,
+        StepInfo,
+        as_completed,
+        continue_as_new,
+        invoke,
+        now,
+        patched,
+        random,
+        sleep,
+        sleep_until,
+        step_info,
+        uuid4,
+        wait_signal,
+    )
+    from ergon_runtime.stores import Store, StoreIdentity, open_store
+    from ergon_runtime.worker import RunningWorker, Worker
+else:
+
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"ergon_runtime.{home}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __version__ = "0.1.0"
 
@@ -106,3 +126,20 @@ __all__ = [
     "uuid4",
     "wait_signal",
 ]
+
+_NAMES_IN = {
+    "client": "Executor FlowHandle Scheduler",
+    "core.entries": "Outcome",
+    "core.flows": "FlowQuery FlowRow Status",
+    "core.retry": "RetryPolicy",
+    "definitions": "FlowDefinition FlowValue flow flow_type registry step",
+    "errors": """CodecError ConfigError Conflict DefinitionError ErgonError FlowCancelled FlowError FlowFailed
+        FlowNotFound LeaseLost NonRetryableError OutcomeUnknown RetryableError SchemaMismatch StoreCorrupt StoreError
+        StoreUnavailable""",
+    "logs": "ReplayFilter",
+    "primitives": """ChildHandle StepInfo as_completed continue_as_new invoke now patched random sleep sleep_until
+        step_info uuid4 wait_signal""",
+    "stores": "Store StoreIdentity open_store",
+    "worker": "RunningWorker Worker",
+}
+_HOMES = {name: home for home, names in _NAMES_IN.items() for name in names.split()}

@@ -11,7 +11,7 @@ from ergon_cli.ids import resolve
 from ergon_cli.options import State, shared
 from ergon_cli.render import note, say_json
 from ergon_cli.stores import existing_store
-from ergon_runtime.client import cancel_flow
+from ergon_runtime.mail import cancel_flow
 
 app = typer.Typer()
 

@@ -16,7 +16,7 @@ from ergon_cli.payloads import parse_payload
 from ergon_cli.render import note, say_json
 from ergon_cli.stores import existing_store
 from ergon_runtime import FlowQuery, FlowRow, Status, Store
-from ergon_runtime.client import send_signal_text
+from ergon_runtime.mail import send_signal_text
 
 app = typer.Typer()
 MANY = 10_000

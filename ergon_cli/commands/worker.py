@@ -38,7 +38,7 @@ async def worker(
     ] = None,
     burst: Annotated[bool, typer.Option("--burst", help="End when there is nothing more to do.")] = False,
 ) -> ExitCode:
-    """Run flows: claim those that are due, run their steps, take over the flows of dead workers."""
+    """Run flows: claim those that are due, and run their steps."""
     config = state.load(concurrency=concurrency, lease=lease)
     async with open_store(config.store_url) as store:
         identity = await store.identity()
@@ -81,8 +81,8 @@ def _on_signal(number: signal.Signals, stop: asyncio.Event, running: RunningWork
 
 
 async def _until_quiet(running: RunningWorker) -> None:
-    while not await running.quiet():
-        await asyncio.sleep(LOOK)  # noqa: ASYNC110  it asks the store, which rings for nothing that ends
+    while not await running.quiet():  # noqa: ASYNC110  it asks the store, which rings for nothing that ends
+        await asyncio.sleep(LOOK)
 
 
 async def _banner(store: Store, name: str, definitions: list[FlowDefinition], config: Config, state: State) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -22,6 +23,7 @@ from ergon_cli.render import say
 from ergon_runtime.errors import StoreUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
+TABLE = dict(entry.COMMANDS)
 seen: list[State] = []
 
 
@@ -56,14 +58,14 @@ async def later(state: State) -> ExitCode:
 def commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two commands of the tests' own, in the table."""
     seen.clear()
-    table: dict[str, str] = {}
+    table: dict[str, tuple[str, str]] = {}
     for command in (probe, later):
         module = ModuleType(f"probe_{command.__name__}")
         application = typer.Typer()
         application.command(command.__name__)(shared(command))
         module.app = application
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        table[command.__name__] = module.__name__
+        table[command.__name__] = (module.__name__, (command.__doc__ or "").splitlines()[0])
     monkeypatch.setattr(entry, "COMMANDS", table)
 
 
@@ -133,6 +135,13 @@ def test_wrong_usage_is_exit_2_in_our_form(args: list[str], said: str, capsys: p
     assert err.startswith(("error: ", '{"error"'))
 
 
+def test_every_command_has_the_help_that_the_table_says() -> None:
+    for verb, (module, line) in TABLE.items():
+        command = import_module(module).app.registered_commands[0]
+        assert command.name == verb
+        assert command.callback.__doc__.startswith(line)
+
+
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert entry.main(["--help"]) == 0
     out = capsys.readouterr().out
@@ -149,7 +158,7 @@ def test_no_arguments_shows_help_and_is_no_success(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("url", ["memory://", "memory:"])
 def test_memory_store_is_refused(url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entry, "COMMANDS", {"load": "probe_load"})
+    monkeypatch.setattr(entry, "COMMANDS", {"load": ("probe_load", "Load.")})
     module, application = ModuleType("probe_load"), typer.Typer()
 
     def load(state: State) -> None:
@@ -173,6 +182,13 @@ def test_version_loads_no_library() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout == f"ergon {ergon_cli.__version__}\n[]\n"
+
+
+def test_help_loads_no_library_but_typer() -> None:
+    heavy = "{'rich', 'pydantic', 'aiosqlite', 'sqlite3', 'ergon_runtime.worker', 'ergon_runtime.codec'}"
+    code = f"import sys; from ergon_cli.app import main; main(['--help']); print(sorted({heavy} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.endswith("\n[]\n")
 
 
 def test_help_on_ascii_terminal_does_not_fail() -> None:

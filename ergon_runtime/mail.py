@@ -1,0 +1,86 @@
+"""Mail to flows, by their ids or by a signal's name alone: signals as JSON text, and cancels. It knows no definitions.
+
+P3  A cancel is mail, except for a flow that never started or is blocked: that one is claimed and ended without its
+    code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from ergon_runtime.core.decide import cancel_before
+from ergon_runtime.core.entries import pack
+from ergon_runtime.core.flows import CANCEL, Claim, ClaimRequest, Commit, FlowQuery, FlowRow, Message, Send, Status
+from ergon_runtime.errors import DefinitionError, FlowNotFound, LeaseLost
+from ergon_runtime.stores.contract import Store
+
+OPERATOR_LEASE = 10_000
+"""Milliseconds for which an operator holds a flow."""
+
+
+async def send_signal_text(
+    store: Store, name: str, text: str, *, flow: str | None, message_id: str | None = None
+) -> bool:
+    """Send a signal whose payload is a JSON text; to whoever waits for it if `flow` is None. Equal `message_id`s count
+    once. False if the flow does not exist or has ended. Raises DefinitionError for the name, StoreError."""
+    if not name or len(name) > 200:
+        raise DefinitionError("a signal's name has 1 to 200 characters")
+    return await store.send(Send(flow, Message(message_id or secrets.token_hex(8), f"signal:{name}", text.encode())))
+
+
+async def cancel_flow(store: Store, flow_id: str) -> bool:
+    """Cancel a flow; False if it has ended. Raises FlowNotFound, StoreError."""
+    while True:
+        row = await store.get(flow_id)
+        if row is None:
+            raise FlowNotFound(flow_id)
+        if row.status.ended:
+            return False
+        never_ran = row.length == 0 and row.status is not Status.RUNNING
+        if row.status is Status.BLOCKED or never_ran:
+            if await _cancel_as_operator(store, row):
+                return True
+        elif await store.send(Send(flow_id, Message(f"cancel {secrets.token_hex(4)}", CANCEL, b"null"))):
+            return True
+
+
+async def _cancel_as_operator(store: Store, row: FlowRow) -> bool:
+    """Claim a flow by id and end it; False if somebody else was faster."""
+    request = ClaimRequest("operator", OPERATOR_LEASE, 1, ids=(row.id,), operator=True, statuses=(row.status,))
+    claims = (await store.claim(request)).claims
+    if not claims:
+        await asyncio.sleep(0.02)
+        return False
+    claim: Claim = claims[0]
+    message = next((m for m in claim.mail if m.channel == CANCEL), None)
+    draft = cancel_before(claim.now, claim.now, message)
+    children = [
+        Send(child, Message(f"end of {row.id}", CANCEL, b"null")) for child in await live_children(store, row.id)
+    ]
+    number = claim.length + 1  # above every commit's number: each commit that has one holds an entry
+    try:
+        await store.commit(
+            Commit(
+                id=secrets.token_hex(8),
+                lease=claim.lease,
+                predecessor=claim.head,
+                start=claim.length,
+                lease_length=OPERATOR_LEASE,
+                status=draft.status,
+                entries=tuple(pack(entry, number) for entry in draft.entries),
+                consumed=draft.consumed,
+                sends=tuple(children),
+                release=True,
+                result=draft.result,
+            )
+        )
+    except LeaseLost:
+        return False
+    return True
+
+
+async def live_children(store: Store, flow_id: str) -> list[str]:
+    """The ids of a flow's children that have not ended."""
+    rows = await store.list(FlowQuery(parent=flow_id, limit=10_000))
+    return [row.id for row in rows if not row.status.ended]
