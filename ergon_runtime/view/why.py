@@ -82,7 +82,7 @@ def _waiting(row: FlowRow, note: Note) -> Why:
             found.insert(0, _signal(row, None, name, wait.since, until))
     if not found:  # nothing but timeouts, or no usable note
         return Why("timer", since=row.updated, due=until if until is not None else row.due)
-    return replace(found[0], also=tuple(found[1:]), open=note.open if note.open > len(found) else None)
+    return replace(found[0], also=tuple(found[1:]), open=note.open if note.open > len(note.waits) else None)
 
 
 def _wait(row: FlowRow, wait: Mapping[str, Any], until: int | None) -> Why | None:
