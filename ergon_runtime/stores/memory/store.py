@@ -24,7 +24,7 @@ from ergon_runtime.core.flows import (
     WorkerRow,
 )
 from ergon_runtime.stores import rules
-from ergon_runtime.stores.bell import Bell
+from ergon_runtime.stores.bell import Bell, Told
 from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.memory.state import MemoryState
 
@@ -55,7 +55,7 @@ class MemoryStore:
 
     def __init__(self, clock: rules.Clock = rules.utc_now, token: rules.TokenSource = rules.new_token) -> None:
         self._shared = _Shared(MemoryState(clock, token))
-        self._told: dict[str, tuple[int, int]] = {}
+        self._told = Told()
 
     @property
     def state(self) -> MemoryState:
@@ -119,13 +119,13 @@ class MemoryStore:
         return self._shared.state.clock()
 
     async def wait(self, worker: str, timeout: float) -> frozenset[str]:
-        """The first wait of a worker name returns at once: what changed before it is not known to have been seen."""
-        strokes, heard = self._told.get(worker, (-1, 0))
+        """The first wait returns at once: what changed before it is not known to have been seen."""
+        strokes, heard = self._told.get(worker)
         await self._shared.bell.wait(strokes, timeout)
         strokes = self._shared.bell.strokes
         with self._shared as state:
             news, heard = state.heard(worker, heard)
-        self._told[worker] = (strokes, heard)
+        self._told.note(worker, strokes, heard)
         return news
 
     async def prune(self, before: int) -> int:

@@ -29,6 +29,7 @@ from ergon_runtime.core.flows import (
 )
 from ergon_runtime.errors import StoreUnavailable
 from ergon_runtime.stores import rules
+from ergon_runtime.stores.bell import Told
 from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.sqlite import schema
 from ergon_runtime.stores.sqlite.connection import Connection, Synchronous, open_reader, open_writer
@@ -69,7 +70,7 @@ class SQLiteStore:
         self._options = options or SQLiteOptions()
         self._clock = clock
         self._token = token
-        self._told: dict[str, tuple[int, int]] = {}
+        self._told = Told()
         self._opened: _Opened | None = None
 
     async def open(self) -> None:
@@ -134,14 +135,14 @@ class SQLiteStore:
         return self._clock()
 
     async def wait(self, worker: str, timeout: float) -> frozenset[str]:
-        """The first wait of a worker name returns at once: what changed before it is not known to have been seen."""
+        """The first wait returns at once: what changed before it is not known to have been seen."""
         watch = self._now_open.watch
-        strokes, heard = self._told.get(worker, (-1, 0))
+        strokes, heard = self._told.get(worker)
         await watch.wait(strokes, timeout)
         strokes = watch.bell.strokes
         since = heard
         news, heard = await self._read(lambda do: do.heard(worker, since))
-        self._told[worker] = (strokes, heard)
+        self._told.note(worker, strokes, heard)
         return news
 
     async def prune(self, before: int) -> int:

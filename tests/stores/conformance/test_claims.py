@@ -94,6 +94,15 @@ async def test_p3_operator_takes_a_flow_whose_lease_has_ended(b: Bench) -> None:
 
 
 @on_each_store
+async def test_p3_operator_may_choose_by_status(b: Bench) -> None:
+    await b.store.create(new("later", due=b.clock.now + 99))
+    await b.store.create(new("now"))
+    ids, statuses = ("later", "now"), (Status.WAITING, Status.BLOCKED)
+    claims = await b.claims("op", ids=ids, operator=True, statuses=statuses)
+    assert [claim.lease.flow for claim in claims.claims] == ["later"]
+
+
+@on_each_store
 async def test_p4_own_fingerprint_is_passed_over(b: Bench) -> None:
     held = await b.begin()
     await held.release(Status.BLOCKED, due=b.clock.now, fingerprint="old")

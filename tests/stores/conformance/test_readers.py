@@ -60,6 +60,24 @@ async def test_wait_returns_on_a_change_made_before_or_while_it_sleeps(b: Bench)
 
 
 @on_each_store
+async def test_wait_of_nameless_callers_tells_each_of_every_change(b: Bench) -> None:
+    async def hear(ready: asyncio.Event, go: asyncio.Event) -> None:
+        await b.store.wait("", 60)
+        ready.set()
+        await go.wait()
+        await b.store.wait("", 60)
+
+    marks = [(asyncio.Event(), asyncio.Event()) for _ in range(2)]
+    hearers = [asyncio.create_task(hear(*mark)) for mark in marks]
+    for ready, _ in marks:
+        await ready.wait()
+    await b.store.create(new())
+    for (_, go), hearer in zip(marks, hearers, strict=True):
+        go.set()
+        await asyncio.wait_for(hearer, 5)
+
+
+@on_each_store
 async def test_wait_names_leased_flows_with_new_mail_once(b: Bench) -> None:
     held = await b.begin("a")
     await held.commit(waits=frozenset({"signal:go"}))

@@ -63,6 +63,8 @@ async def test_s3_id_of_a_name_lasts_until_prune(b: Bench) -> None:
     assert [(message.id, message.body) for message in reply.mail] == [("kept", b"1")]
     reply = await held.commit(consumed=("kept",), waits=frozenset({"signal:go"}))
     assert [(message.id, message.body) for message in reply.mail] == [("used", b"again")]
+    reply = await held.commit(consumed=("used",), waits=frozenset({"signal:go"}))
+    assert reply.mail == ()
 
 
 # S1: names
@@ -123,6 +125,17 @@ async def test_s1_consuming_own_mail_ends_the_wait_and_returns_the_reserved(b: B
     reply = await first.commit(consumed=("own",), waits=frozenset({"signal:go"}))
     assert reply.mail == ()
     assert [m.id for m in (await b.take("b")).claim.mail] == ["named"]
+
+
+@on_each_store
+async def test_s1_own_and_reserved_message_may_be_consumed_together(b: Bench) -> None:
+    held = await b.begin()
+    await held.commit(waits=frozenset({"signal:go"}))
+    for send in (signal("go", "named"), signal("go", "own", to="a"), signal("go", "next")):
+        await b.store.send(send)
+    reply = await held.commit(consumed=("own", "named"), aside=("own",), waits=frozenset({"signal:go"}))
+    assert [message.id for message in reply.mail] == ["next"]
+    assert (await b.row()).aside == ()
 
 
 @on_each_store

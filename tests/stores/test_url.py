@@ -1,0 +1,93 @@
+"""Store addresses: which are understood, what they name, and what a wrong one is told."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ergon_runtime.core.flows import FlowQuery
+from ergon_runtime.errors import ConfigError, StoreUnavailable
+from ergon_runtime.stores.url import MemoryAddress, SQLiteAddress, open_store, parse
+from tests.stores.harness import new
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///ergon.db", "ergon.db"),
+        ("sqlite:///sub/ergon.db", "sub/ergon.db"),
+        ("sqlite:////var/lib/ergon.db", "/var/lib/ergon.db"),
+        ("SQLITE:////a%20b/%23%3f.db", "/a b/#?.db"),
+        ("sqlite:///100%25.db", "100%.db"),
+    ],
+)
+def test_sqlite_address_names_a_path(url: str, path: str) -> None:
+    assert parse(url) == SQLiteAddress(Path(path))
+
+
+def test_sqlite_address_takes_synchronous() -> None:
+    assert parse("sqlite:///e.db?synchronous=normal") == SQLiteAddress(Path("e.db"), "normal")
+    assert parse("sqlite:///e.db?synchronous=FULL") == SQLiteAddress(Path("e.db"), "full")
+
+
+def test_memory_address_has_no_path() -> None:
+    assert parse("memory://") == MemoryAddress()
+    assert parse("memory://").path is None
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("", "sqlite:///relative"),
+        ("ergon.db", "sqlite:///relative"),
+        ("postgres://h/db", "sqlite:///relative"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:////", "names no file"),
+        ("sqlite:///:memory:", "memory://"),
+        ("sqlite://ergon.db", "sqlite:///ergon.db"),
+        ("sqlite:///e.db?synchronous=off", "full or normal"),
+        ("sqlite:///e.db?synchronous", "full or normal"),
+        ("sqlite:///e.db?mode=ro", "'mode'"),
+        ("sqlite:///a#b.db", "%23"),
+        ("memory://x", "takes no path"),
+        ("redis://localhost", r"needs ergon-runtime\[redis\]"),
+        ("rediss://localhost", r"needs ergon-runtime\[redis\]"),
+    ],
+)
+def test_wrong_address_is_told_what_to_write(url: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        parse(url)
+
+
+def test_password_in_an_address_is_not_shown() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse("redis://user:secret@host/0")
+    assert "secret" not in str(caught.value)
+    assert "host" in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["memory", "sqlite"])
+def test_opened_store_works_and_is_closed(scheme: str, tmp_path: Path) -> None:
+    async def run() -> None:
+        url = "memory://" if scheme == "memory" else f"sqlite:///{tmp_path}/e.db"
+        async with open_store(url) as store:
+            assert await store.create(new())
+            assert [row.id for row in await store.list(FlowQuery())] == ["a"]
+            assert (await store.identity()).url == url
+
+    asyncio.run(run())
+    assert not list(tmp_path.glob("*-wal"))
+
+
+@pytest.mark.parametrize("how", [{"create": False}, {"read_only": True}])
+def test_store_that_is_not_there_is_not_created(how: dict[str, bool], tmp_path: Path) -> None:
+    async def run() -> None:
+        async with open_store(f"sqlite:///{tmp_path}/e.db", **how):
+            pass
+
+    with pytest.raises(StoreUnavailable, match="no store at"):
+        asyncio.run(run())
+    assert list(tmp_path.iterdir()) == []
