@@ -96,6 +96,7 @@ class ChildRequest:
         self.key = machine.scope().key(type_)
         self.id = f"{machine.id}/{self.key}" + (f"~{machine.life}" if machine.life > 1 else "")
         if machine.pooled(self.key, ChildEnded.kind, digest):
+            self._detached = True  # it ended in an earlier life; in this one there is nobody to cancel
             return
         attached = machine.history.attached.get(self.key)
         if attached is not None and attached.digest == digest:
@@ -111,6 +112,7 @@ class ChildRequest:
 
     async def end(self) -> ChildEnded:
         """Wait for the child's end. The last waiter to be cancelled cancels the child, unless it is detached."""
+        self._end = self._end or self._machine.late_ends.get(self.key)
         if self._end is not None:
             return self._end
         op = self._op

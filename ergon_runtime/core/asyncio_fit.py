@@ -107,7 +107,8 @@ def _gather_add_done_callback(
         if not hasattr(self, "registered"):
             setattr(self, "registered", [])  # noqa: B010  as above
         remember(getattr(self, "registered"), fn)  # noqa: B009  as above
-    asyncio.Future.add_done_callback(self, fn, context=context)
+    base: Any = asyncio.Future
+    base.add_done_callback(self, fn, context=context)
 
 
 def _mend_gather() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from ergon_runtime.core.entries import Entry
+from ergon_runtime.core.entries import Entry, StepStopped
 from ergon_runtime.core.faults import Fault, FaultKind
-from ergon_runtime.core.operations import Op
+from ergon_runtime.core.operations import Op, StepOp
 
 
 def matches(op: Op, entry: Entry) -> bool:
-    """Whether a recorded completion answers this operation."""
+    """Whether a recorded completion answers this operation. A stop answers only a step that was asked to stop."""
+    if isinstance(entry, StepStopped) and not (isinstance(op, StepOp) and op.stopping):
+        return False
     kind = "step" if entry.kind == "stopped" else entry.kind
     return (
         op.kind == kind and getattr(entry, "digest", None) == op.digest and getattr(entry, "name", op.name) == op.name
@@ -18,7 +20,9 @@ def matches(op: Op, entry: Entry) -> bool:
 def describe(thing: Op | Entry) -> str:
     """An operation or entry in a few words, for people: kind, key and arguments."""
     match thing.kind:
-        case "step" | "stopped" | "attempt":
+        case "stopped":
+            return f"stop of step {thing.key}"
+        case "step" | "attempt":
             return f"step {thing.key}{_short(getattr(thing, 'args', ''))}"
         case "child" | "created" | "child_cancelled":
             return f"child {thing.key}{_short(getattr(thing, 'args', ''))}"

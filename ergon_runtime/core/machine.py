@@ -23,6 +23,7 @@ from ergon_runtime.core.entries import (
     CancelReceived,
     ChildCancelled,
     ChildCreated,
+    ChildEnded,
     Entry,
     Marker,
     Patched,
@@ -86,6 +87,8 @@ class FlowMachine:
         self.markers: list[Marker] = []
         """Markers to commit, in order; their time is set when they are."""
         self.finished_children: set[str] = set()
+        self.late_ends: dict[str, ChildEnded] = {}
+        """Ends of children that nobody awaited just then: a later await gets them, their messages are consumed."""
         self.begun_now: set[str] = set()
         self.main: FlowTask[Any] | None = None
         self.done = False
@@ -314,6 +317,8 @@ class FlowMachine:
                     entry.key, f"the code does not ask for {entry.key}", entry, self._open_requests()
                 )
             self._note("skip", entry.key)
+            if isinstance(entry, ChildEnded):
+                self.late_ends[entry.key] = entry
         elif matches(op, entry):
             self._give(entry.kind, op, entry)
         else:
