@@ -1,4 +1,7 @@
-"""Flow ids from the command line: whole, or any part of one that fits one flow only."""
+"""Flow ids from the command line: whole, or any part of one that fits one flow only.
+
+A child's id begins with its parent's, so a part that fits a parent means the parent.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ async def resolve(store: Store, part: str) -> FlowRow:
     row = await store.get(part)
     if row is not None:
         return row
-    rows = await store.list(FlowQuery(part=part, limit=MANY)) if part else []
+    found = await store.list(FlowQuery(part=part, limit=MANY)) if part else []
+    ids = {row.id for row in found}
+    rows = [row for row in found if row.parent not in ids]
     if len(rows) == 1:
         return rows[0]
     if not rows:

@@ -18,7 +18,7 @@ from ergon_cli.ids import resolve
 from ergon_cli.options import State, shared
 from ergon_cli.render import is_terminal, say, say_json, show_table
 from ergon_cli.stores import existing_store
-from ergon_cli.text import age, duration
+from ergon_cli.text import age, duration, safe
 from ergon_cli.why import error_line, why_line
 from ergon_runtime import Store
 from ergon_runtime.view import FlowView, StepView, iso, view_flow
@@ -73,7 +73,7 @@ def _show(view: FlowView, now: int) -> None:
 
 
 def _row(*cells: str) -> None:
-    sys.stdout.write("\t".join(cells) + "\n")
+    sys.stdout.write("\t".join(safe(cell) for cell in cells) + "\n")
 
 
 def _head(view: FlowView, now: int) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ergon_runtime.core.entries import AttemptFailed, Entry, Outcome, Started, StepEnded, pack
 from ergon_runtime.core.flows import Beat, ClaimRequest, Commit, FlowRow, Message, NewFlow, Send, Status, lane
+from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.memory import MemoryStore
 from ergon_runtime.view import FlowView, view_flow, view_row
 
@@ -45,11 +46,11 @@ def waits(*items: dict[str, Any], life: int = 1) -> dict[str, Any]:
 
 
 class Scene:
-    """A memory store whose clock is `now`, with helpers that place flows in it."""
+    """A store with helpers that place flows in it; without one given, a memory store whose clock is `now`."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store | None = None) -> None:
         self.now = START
-        self.store = MemoryStore(clock=lambda: self.now)
+        self.store: Store = store or MemoryStore(clock=lambda: self.now)
 
     async def create(self, flow: str, *, parent: str | None = None, due: int | None = None) -> None:
         new = NewFlow(flow, "order", None, lane("order", None), b'{"n":1}', "seed", parent, due)

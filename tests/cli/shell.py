@@ -1,0 +1,51 @@
+"""A SQLite store in a test's own folder, and the command run on it in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from ergon_cli.app import main
+from ergon_runtime import Store, open_store
+
+T = TypeVar("T")
+URL = "sqlite:///ergon.db"
+
+
+class Shell:
+    """Runs `ergon` in a folder of its own."""
+
+    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.folder, self._capture = folder, capture
+        self.out = self.err = ""
+
+    def __call__(self, *args: str) -> int:
+        """Run one command line; `out` and `err` hold what it wrote."""
+        code = main(list(args))
+        self.out, self.err = self._capture.readouterr()
+        return code
+
+    @property
+    def json(self) -> list[Any]:
+        """The lines written, read as JSON."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The lines written, split at tabs."""
+        return [line.split("\t") for line in self.out.splitlines()]
+
+
+def in_store(work: Callable[[Store], Awaitable[T]]) -> T:
+    """Do something to the store of the current folder, which is created if need be."""
+
+    async def opened() -> T:
+        async with open_store(URL) as store:
+            return await work(store)
+
+    return asyncio.run(opened())

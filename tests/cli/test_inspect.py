@@ -1,0 +1,81 @@
+"""`ergon inspect`: one flow, for people and for programs. User code is never imported."""
+
+from __future__ import annotations
+
+import pytest
+
+from ergon_runtime import Status, Store
+from ergon_runtime.core.entries import ChildCreated, Outcome
+from tests.cli.shell import Shell, in_store
+from tests.runtime.views import START, STARTED, Scene, ended, error, tried, waits
+
+
+async def placed(store: Store) -> None:
+    scene = Scene(store)
+    signal = {"kind": "signal", "key": "go", "name": "go", "since": START}
+    child = ChildCreated("ship", START, "d", "A-17/ship", "ship", None, "{}", True)
+    entries = [STARTED, child, tried("pay", 1, 0, "busy"), ended("pay", '{"ok":true}', attempts=2)]
+    await scene.place("A-17", Status.WAITING, entries, waits=["signal:go"], note=waits(signal))
+    failed = Outcome(Status.FAILED, None, error("ValueError", "no\x1b[2J way"))
+    await scene.place("B-2", Status.FAILED, [STARTED], outcome=failed)
+    await scene.place("C-3", Status.COMPLETED, outcome=Outcome(Status.COMPLETED, '["done"]'))
+    why = {"kind": "diverged", "message": "m", "recorded": "step a()", "current": ["step b()"], "where": "f.py:3"}
+    await scene.place("D-4", Status.BLOCKED, [STARTED], note={"why": why})
+
+
+@pytest.fixture(autouse=True)
+def store(ergon: Shell) -> None:
+    in_store(placed)
+    (ergon.folder / "flows.py").write_text("raise SystemExit('imported')")
+
+
+def test_inspect_says_why_and_what_helps_before_the_steps(ergon: Shell) -> None:
+    assert ergon("inspect", "A-17") == 0
+    head, table = ergon.out.split("\n\n")
+    said = dict(line.split("\t") for line in head.splitlines())
+    assert said["FLOW"].startswith("order A-17  WAITING  ")
+    assert said["WHY"].startswith("waits for signal go for ")
+    assert said["fix"] == "ergon signal go PAYLOAD --flow A-17"
+    assert said["IN"] == "n=1"
+    rows = [line.split("\t") for line in table.splitlines()]
+    assert rows[0][:3] + rows[0][-1:] == ["ship", "child", "completed", "-> A-17/ship"]
+    pay = ["pay", "step", "completed", "2", "2023-11-14T22:13:20.005Z", "15ms", '{"ok": true}']
+    assert rows[1] == pay
+    assert rows[2][:3] == ["go", "signal", "waiting"]
+
+
+def test_inspect_of_a_failed_flow_ends_with_its_traceback_made_safe(ergon: Shell) -> None:
+    assert ergon("inspect", "B-2") == 0
+    assert "ERROR\tValueError: no\\x1b[2J way\n" in ergon.out
+    assert ergon.out.endswith("\n\n  ValueError: no\\x1b[2J way\n")
+    assert "\x1b" not in ergon.out
+
+
+def test_inspect_of_a_completed_flow_shows_its_result_and_no_why(ergon: Shell) -> None:
+    assert ergon("inspect", "C-3") == 0
+    assert 'OUT\t["done"]' in ergon.out
+    assert "WHY" not in ergon.out
+
+
+def test_inspect_of_a_diverged_flow_names_both_sides_and_the_way_on(ergon: Shell) -> None:
+    assert ergon("inspect", "D-4") == 0
+    assert "is blocked (diverged): m; recorded step a(), the code asks for step b(), at f.py:3\n" in ergon.out
+    assert "goes on by itself once a worker serves code that fits" in ergon.out
+    assert "fix\tergon replay D-4 -m MODULE" in ergon.out
+
+
+def test_inspect_with_json_is_one_line_a_flow_and_ends_with_the_highest_code(ergon: Shell) -> None:
+    assert ergon("inspect", "A-17", "nope", "B-2", "--json") == 3
+    assert [flow["id"] for flow in ergon.json] == ["A-17", "B-2"]
+    assert '"code": 3' in ergon.err
+
+
+@pytest.mark.parametrize(("part", "code"), [("17", 0), ("-", 2), ("nope", 3)])
+def test_inspect_takes_a_unique_part_of_an_id(ergon: Shell, part: str, code: int) -> None:
+    assert ergon("inspect", "--", part) == code
+    assert bool(ergon.out) is (code == 0)
+
+
+def test_inspect_without_a_store_is_not_found_and_creates_nothing(ergon: Shell) -> None:
+    assert ergon("inspect", "A-17", "--store", "sqlite:///other.db") == 3
+    assert not (ergon.folder / "other.db").exists()
