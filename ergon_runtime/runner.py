@@ -133,8 +133,7 @@ class Runner:
         finally:
             if self._bodies is not None:
                 self._bodies.close()
-            if kept is None:
-                self._evict()
+            self._evict(kept)
         return kept
 
     # --- the loop
@@ -378,10 +377,12 @@ class Runner:
         if (took := time.perf_counter() - began) > SLOW_TURN:
             log.warning("flow %s ran %.1f s without awaiting, at %s", machine.id, took, machine.where())
 
-    def _evict(self) -> None:
-        machines = {m for m in (self._machine, self._resident.machine if self._resident else None) if m is not None}
-        for machine in machines:
-            asyncio.get_running_loop().call_soon(machine.evict, context=Context())
+    def _evict(self, kept: Resident | None) -> None:
+        """End the machines that are dropped: this run's unless it is kept, and an earlier one that was stale."""
+        stale = self._resident.machine if self._resident else None
+        for machine in {stale, None if kept else self._machine}:
+            if machine is not None:
+                asyncio.get_running_loop().call_soon(machine.evict, context=Context())
 
     def _report(self, context: dict[str, Any]) -> None:
         flow = self.claim.lease.flow
