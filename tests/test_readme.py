@@ -1,0 +1,105 @@
+"""What newcomers read is true: commands and options exist, links resolve, make targets are there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from ergon_cli.app import COMMANDS, build
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SAMPLES = sorted((ROOT / "sample_flows").glob("*.py"))
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^(?:\$ | {4})?(ergon [a-z].*)$")
+LINK = re.compile(r"\[[^]\n]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+MAKE = re.compile(r"\bmake((?: [a-z]+)+)")
+
+
+def command_lines() -> Iterator[tuple[str, str]]:
+    """Every command line in a code block of a page or in a sample's docstring, with the file's name."""
+    for path in PAGES:
+        for kind, block in BLOCK.findall(path.read_text()):
+            if kind in ("", "console", "sh"):
+                yield from ((path.name, found[1]) for line in block.splitlines() if (found := COMMAND.match(line)))
+    for path in SAMPLES:
+        text = path.read_text()
+        yield from ((path.name, found[1]) for line in text.splitlines() if (found := COMMAND.match(line)))
+
+
+LINES = sorted(set(command_lines()))
+
+
+def words_of(line: str) -> list[str]:
+    return shlex.split(line.removesuffix("&"), comments=True)[1:]
+
+
+def command_of(verb: str) -> Any:
+    group: Any = typer.main.get_command(build([verb]))
+    return group.commands[verb]
+
+
+def test_pages_and_samples_show_every_command() -> None:
+    assert {words_of(line)[0] for _, line in LINES} >= set(COMMANDS)
+
+
+@pytest.mark.parametrize(("page", "line"), LINES)
+def test_shown_command_line_parses(page: str, line: str) -> None:
+    verb, *rest = words_of(line)
+    assert verb in COMMANDS, f"{page}: {line}"
+    command = command_of(verb)
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    shown = re.findall(r"(?:^|(?<=[\s\[|/]))--?[a-zA-Z][\w-]*", " ".join(word for word in rest if "{" not in word))
+    assert set(shown) <= known | {"-h", "--help"}, f"{page}: {line}"
+    if "[" not in line and "..." not in line and verb != line.split()[-1]:
+        command.make_context(verb, list(rest))  # raises where the line would be refused
+
+
+def test_command_line_with_an_unknown_option_is_noticed() -> None:
+    with pytest.raises(typer.TyperException):
+        command_of("worker").make_context("worker", ["--no-such-option"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_resolve(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        if target.startswith("https://"):
+            continue
+        place, _, anchor = target.partition("#")
+        path = page.parent / place if place else page
+        assert path.exists(), f"{page.name}: {target}"
+        if anchor:
+            assert anchor in {slug(heading) for heading in HEADING.findall(path.read_text())}, f"{page.name}: {target}"
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_make_targets_that_pages_name_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        target
+        for page in PAGES
+        for words in re.findall(r"`(make(?: [a-z]+)+)", page.read_text())
+        for target in words.split()[1:]
+    }
+    assert named
+    assert named <= targets
+
+
+def test_variables_that_pages_name_are_read_somewhere() -> None:
+    code = "".join(
+        path.read_text() for folder in ("ergon_runtime", "ergon_cli") for path in (ROOT / folder).rglob("*.py")
+    )
+    code += "".join(path.read_text() for path in SAMPLES)
+    named = {name for page in PAGES for name in re.findall(r"\bERGON_[A-Z_]+\b", page.read_text())}
+    assert named
+    assert [name for name in sorted(named) if f'"{name}"' not in code] == []
