@@ -6,6 +6,7 @@ leave a transaction open, and with it the write lock.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ import aiosqlite
 
 from ergon_runtime.errors import StoreUnavailable
 from ergon_runtime.stores.sqlite import faults, schema
+from ergon_runtime.stores.sqlite.gate import Gate
 from ergon_runtime.stores.sqlite.transaction import begin, insist, snapshot
 
 T = TypeVar("T")
@@ -63,9 +65,8 @@ class Connection(aiosqlite.Connection):
             return await execute(work, self._connection)
 
 
-async def open_writer(path: str, *, create: bool, synchronous: Synchronous, patience: float) -> Connection:
-    """Open a store for writing; create it if it is not there and `create`. Raises StoreError."""
-    _prepare(path, create=create)
+async def open_writer(path: str, gate: Gate, *, create: bool, synchronous: Synchronous, patience: float) -> Connection:
+    """Open a store for writing, whose file `prepare` has seen to. Raises StoreError."""
     connection = await Connection(path, lambda: _dial(path, patience)).start()
 
     def set_up(conn: sqlite3.Connection) -> None:
@@ -73,17 +74,18 @@ async def open_writer(path: str, *, create: bool, synchronous: Synchronous, pati
             empty = schema.recognise(conn, path) == 0
         if empty and not create:
             raise StoreUnavailable(f"no store at {path}: the file is empty")
-        _use_wal(conn, path, patience)
-        for pragma in (*_COMMON, f"PRAGMA synchronous = {synchronous}"):
-            conn.execute(pragma)
-        begin(conn, patience)
-        try:
-            schema.migrate(conn, path)
-            conn.execute("UPDATE counter SET n = n WHERE false")  # a file that SQLite opened read-only fails here
-            conn.execute("COMMIT")
-        finally:
-            if conn.in_transaction:
-                conn.execute("ROLLBACK")
+        with gate.writing():
+            _use_wal(conn, path, patience)
+            for pragma in (*_COMMON, *gate.settings, f"PRAGMA synchronous = {synchronous}"):
+                conn.execute(pragma)
+            begin(conn, patience)
+            try:
+                schema.migrate(conn, path)
+                conn.execute("UPDATE counter SET n = n WHERE false")  # a file that SQLite opened read-only fails here
+                conn.execute("COMMIT")
+            finally:
+                if conn.in_transaction:
+                    conn.execute("ROLLBACK")
 
     return await _set_up(connection, set_up)
 
@@ -123,17 +125,17 @@ def _at_rest(path: str) -> bool:
     return not os.path.exists(log) or os.path.getsize(log) == 0
 
 
-def _prepare(path: str, *, create: bool) -> None:
-    """Create the file for its owner only: SQLite would let the world read it."""
+def prepare(path: str, *, create: bool) -> Gate:
+    """Create the file for its owner only, if it is not there and `create`: SQLite would let the world read it. Raises
+    StoreUnavailable."""
     if not create or os.path.exists(path) or not os.path.isdir(os.path.dirname(path)):
         _find(path)
-        return
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        return  # another process was first
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        return Gate(path)
     except OSError as error:
-        raise StoreUnavailable(f"store {path} cannot be created: {error.strerror}") from error
+        raise StoreUnavailable(f"store {path} cannot be opened for writing: {error.strerror}") from error
 
 
 def _dial(target: str, patience: float) -> sqlite3.Connection:

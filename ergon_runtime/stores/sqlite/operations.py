@@ -40,6 +40,7 @@ _SAME = """SELECT type, args, parent, status, result FROM flow f JOIN input i ON
 _APPEND = "INSERT INTO journal (flow, seq, entry) VALUES (?, ?, ?)"
 _KEEP = """UPDATE flow SET head = ?, length = ?, base = coalesce(?, base), result = ?, note = coalesce(?, note),
     fingerprint = ?, updated = ?, lease_length = ?, due = ? WHERE id = ?"""
+_PROGRESS = "UPDATE flow SET recoveries = 0, deaths = 0 WHERE id = ? AND recoveries > 0"
 _RELEASE = """UPDATE flow SET head = ?, length = ?, base = coalesce(?, base), result = ?, note = coalesce(?, note),
     fingerprint = ?, updated = ?, lease_length = ?, due = ?, status = ?, ended = ?, token = NULL, owner = NULL,
     recoveries = 0, deaths = 0, alone = 0 WHERE id = ?"""
@@ -189,6 +190,8 @@ class Operations:
         row = (commit.id, length + len(commit.entries), commit.base, commit.result, commit.note, commit.fingerprint)
         if commit.status is Status.RUNNING:
             self._conn.execute(_KEEP, (*row, now, commit.lease_length, due, flow))
+            if commit.entries:
+                self._conn.execute(_PROGRESS, (flow,))
             return
         ended = now if commit.status.ended else None
         self._conn.execute(_RELEASE, (*row, now, commit.lease_length, due, commit.status.value, ended, flow))

@@ -21,7 +21,7 @@ _NEW = """INSERT INTO flow (id, type, version, lane, priority, parent, status, d
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _INPUT = "INSERT INTO input (flow, args, seed) VALUES (?, ?, ?)"
 CLAIMED = """SELECT type, version, args, seed, parent, status, head, length, base, started, due, recoveries, deaths,
-    alone FROM flow f JOIN input i ON i.flow = f.id WHERE f.id = ?"""
+    alone, note FROM flow f JOIN input i ON i.flow = f.id WHERE f.id = ?"""
 _WORKERS = "SELECT worker, lanes, host, pid, concurrency, seen, until FROM worker WHERE until > ? ORDER BY worker"
 _BEAT = "INSERT OR REPLACE INTO worker VALUES (?, ?, ?, ?, ?, ?, ?)"
 _SIGN_OFF = "DELETE FROM worker WHERE worker = ?"
@@ -54,7 +54,7 @@ def view(conn: sqlite3.Connection, row: Columns) -> FlowRow:
 
 def claimed(lease: Lease, row: Columns, now: int, mail: tuple[Message, ...]) -> Claim:
     """The flow as its new owner sees it, from a row of CLAIMED as it was before the claim."""
-    type_, version, args, seed, parent, status, head, length, base, started, due, recoveries, deaths, alone = row
+    type_, version, args, seed, parent, status, head, length, base, started, due, recoveries, deaths, alone, note = row
     running = status == Status.RUNNING.value
     return Claim(
         lease=lease,
@@ -73,6 +73,7 @@ def claimed(lease: Lease, row: Columns, now: int, mail: tuple[Message, ...]) -> 
         recoveries=recoveries + running,
         deaths=deaths + (running and alone),
         mail=mail,
+        note=note,
     )
 
 

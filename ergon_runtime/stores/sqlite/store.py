@@ -7,6 +7,7 @@ Writes go through the writer's queue, reads run on a connection of their own, ea
 from __future__ import annotations
 
 import builtins
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +33,7 @@ from ergon_runtime.stores import rules
 from ergon_runtime.stores.bell import Told
 from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.sqlite import schema
-from ergon_runtime.stores.sqlite.connection import Connection, Synchronous, open_reader, open_writer
+from ergon_runtime.stores.sqlite.connection import Connection, Synchronous, open_reader, open_writer, prepare
 from ergon_runtime.stores.sqlite.operations import Operations
 from ergon_runtime.stores.sqlite.transaction import snapshot
 from ergon_runtime.stores.sqlite.watch import Watch
@@ -159,16 +160,17 @@ class SQLiteStore:
             reader = await open_reader(self._path)
             return _Opened((reader,), self._operations(reader), None, None, Watch(self._path, reader))
         options = self._options
-        first = await open_writer(
-            self._path, create=options.create, synchronous=options.synchronous, patience=options.patience
-        )
-        try:
+        gate = prepare(self._path, create=options.create)
+        async with contextlib.AsyncExitStack() as undo:
+            undo.callback(gate.close)
+            first = await open_writer(
+                self._path, gate, create=options.create, synchronous=options.synchronous, patience=options.patience
+            )
+            undo.push_async_callback(first.close)
             reader = await open_reader(self._path)
-        except BaseException:
-            await first.close()
-            raise
+            undo.pop_all()
         writing, watch = self._operations(first), Watch(self._path, first)
-        writer = Writer(first, self._path, options.patience, _after(writing, watch))
+        writer = Writer(first, gate, self._path, options.patience, _after(writing, watch))
         return _Opened((reader, first), self._operations(reader), writing, writer, watch)
 
     def _operations(self, connection: Connection) -> Operations:

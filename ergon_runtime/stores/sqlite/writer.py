@@ -14,6 +14,7 @@ from typing import TypeVar, cast
 
 from ergon_runtime.errors import StoreUnavailable
 from ergon_runtime.stores.sqlite.connection import Connection
+from ergon_runtime.stores.sqlite.gate import Gate
 from ergon_runtime.stores.sqlite.transaction import Outcome, Work, run_group
 
 T = TypeVar("T")
@@ -25,8 +26,11 @@ _GROUP = 256
 class Writer:
     """Runs operations in groups. `after` is called in the event loop after each group, when its outcomes are known."""
 
-    def __init__(self, connection: Connection, path: str, patience: float, after: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: Connection, gate: Gate, path: str, patience: float, after: Callable[[], None]
+    ) -> None:
         self._connection = connection
+        self._gate = gate
         self._path = path
         self._patience = patience
         self._after = after
@@ -50,6 +54,7 @@ class Writer:
         self._closed = True
         self._wanted.set()
         await asyncio.wait({self._task})
+        self._gate.close()
 
     async def _run(self) -> None:
         try:
@@ -67,7 +72,10 @@ class Writer:
         works = [work for work, _ in wanted]
 
         def run(conn: sqlite3.Connection) -> list[Outcome]:
-            return run_group(conn, works, self._path, self._patience)
+            with self._gate.writing():
+                outcomes = run_group(conn, works, self._path, self._patience)
+            self._gate.checkpoint(conn)
+            return outcomes
 
         try:
             outcomes = await self._connection.run(run)
