@@ -325,9 +325,10 @@ class FlowMachine:
             raise self._divergence(entry.key, f"the code asks for another {entry.key}", entry, (describe(op),))
 
     def _deliver_cancel(self, entry: CancelReceived) -> None:
-        self.now, self.was_cancelled, self.turn = max(self.now, entry.at), True, self.turn + 1
+        again, self.was_cancelled = self.was_cancelled, True
+        self.now, self.turn = max(self.now, entry.at), self.turn + 1
         self._note("cancel", entry.key)
-        if self.main is not None and not self.main.cancelling():  # a second cancel leaves compensation alone
+        if self.main is not None and not (again and self.main.cancelling()):  # a second leaves compensation alone
             self.main.cancel()
 
     def _give(self, how: str, op: Op, entry: Entry) -> None:
