@@ -337,7 +337,7 @@ class Runner:
     async def _block(self, fault: Fault) -> None:
         """Give the flow back as blocked, with the reason. Nothing that is not committed yet is kept."""
         flow = self.claim.lease.flow
-        draft = block(self._machine, self._clock(), fault, self._engine.fingerprint)
+        draft = block(self._machine, self._clock(), fault, self._engine.fingerprint, self.claim.note)
         await self._write(draft)
         log.warning("flow %s is blocked (%s): %s", flow, fault.kind, fault.message, extra={"flow_id": flow})
 

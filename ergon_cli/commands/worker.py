@@ -19,6 +19,7 @@ from ergon_cli.hashseed import under_hash_seed
 from ergon_cli.loading import load_flows
 from ergon_cli.options import State, shared
 from ergon_cli.render import note, say_json
+from ergon_cli.text import safe
 from ergon_runtime import FlowDefinition, ReplayFilter, RunningWorker, Store, Worker, open_store, registry
 from ergon_runtime.config import Config
 
@@ -26,6 +27,13 @@ app = typer.Typer()
 LOOK = 0.1
 """Seconds between looks for the end of a `--burst`."""
 STOP_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+
+class SafeFormatter(logging.Formatter):
+    """One record, one line: what came from a store or a flow cannot forge another, nor rule the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
+        return safe(super().formatMessage(record))
 
 
 @app.command("worker", epilog="Examples: ergon worker -m flows   |   ergon worker -m flows.py --burst")
@@ -106,6 +114,6 @@ async def _banner(store: Store, name: str, definitions: list[FlowDefinition], co
 
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(ReplayFilter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])

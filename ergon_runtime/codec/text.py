@@ -1,19 +1,22 @@
 """Owns how what a person types becomes a value of a hint: plain text, or JSON.
 
 Rules: text is taken as its hint says and never guessed at: for `str`, and without a hint, it stays as it is. JSON is
-JSON, without NaN and without a key twice. Errors are short, for a line beside the argument's name.
+JSON, without NaN and without a key twice. A number meant as a Decimal keeps every digit, or is refused. Errors are
+short, for a line beside the argument's name.
 """
 
 from __future__ import annotations
 
 import collections.abc
 import json
+import re
 import types
 import typing
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, cast
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from ergon_runtime.codec.allowed import is_storable
@@ -35,6 +38,8 @@ _WHAT: Final = {
     "uuid": "a UUID",
 }
 _SHOWN = 60
+_STRING_OR_NUMBER = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?', re.DOTALL)
+"""The scalars of a text that is known to be JSON, but for true, false and null."""
 
 
 def parse_text(text: str, hint: Any) -> object:
@@ -76,9 +81,43 @@ def parse_json(text: str, hint: Any) -> object:
     if adapter is None:
         raise _unreadable(hint)
     try:
-        return adapter.validate_json(text, strict=True)
+        value = adapter.validate_json(text, strict=True)
     except ValidationError as error:
         raise CodecError(_reason(error, None)) from None
+    exact = _STRING_OR_NUMBER.sub(_quoted_if_long, text)
+    if exact == text or not _has_decimal(cast(object, adapter.core_schema)):
+        return value
+    return _exactly(exact, adapter, hint)
+
+
+def _exactly(text: str, adapter: TypeAdapter[Any], hint: Any) -> object:
+    """The value of a JSON text whose long numbers are quoted, since pydantic reads a bare one as a float first."""
+    try:
+        if str not in _members(hint):  # which would take the digits as text
+            return adapter.validate_json(text, strict=True)
+    except ValidationError:
+        pass
+    raise CodecError("a number has more digits than a float can hold; quote it where a Decimal is meant, or shorten it")
+
+
+def _quoted_if_long(found: re.Match[str]) -> str:
+    token = found[0]
+    if token[0] == '"' or Decimal(token) == Decimal(repr(float(token))):
+        return token
+    return f'"{token}"'
+
+
+def _has_decimal(schema: object) -> bool:
+    """Whether a schema of pydantic's takes a Decimal anywhere."""
+    match schema:
+        case {"type": "decimal"}:
+            return True
+        case dict():
+            return any(_has_decimal(part) for part in cast("dict[str, object]", schema).values())
+        case list() | tuple():
+            return any(_has_decimal(part) for part in cast("list[object]", schema))
+        case _:
+            return False
 
 
 def _unreadable(hint: Any) -> CodecError:

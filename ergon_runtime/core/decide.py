@@ -33,12 +33,12 @@ from ergon_runtime.core.entries import (
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.flows import CANCEL, Message, NewFlow, Send, Status, lane
 from ergon_runtime.core.machine import FlowMachine
-from ergon_runtime.core.notes import blocked_note, waiting_note
+from ergon_runtime.core.notes import blocked_note, blocked_times, waiting_note
 from ergon_runtime.core.operations import ChildOp, SignalOp
 
 MAX_ENTRIES = 100
 MAX_BYTES = 1024 * 1024
-BACKOFF = (5_000, 900_000)
+BACKOFF = (1_000, 900_000)
 """The shortest and longest time, in milliseconds, before other code tries a blocked flow."""
 
 StepEntry: TypeAlias = StepEnded | StepStopped | AttemptFailed
@@ -168,14 +168,16 @@ def finish(machine: FlowMachine, s: Situation, ending: Ending) -> Draft:
             assert_never(ending)
 
 
-def block(machine: FlowMachine | None, clock: int, fault: Fault, fingerprint: str) -> Draft:
-    """Block the flow. Unless it crashes its workers, other code tries again: soon at first, then ever more rarely
-    (P4)."""
-    note = blocked_note(machine, fault, clock)
+def block(machine: FlowMachine | None, clock: int, fault: Fault, fingerprint: str, before: bytes | None) -> Draft:
+    """Block the flow. Unless it crashes its workers other code may try again: soon at first, then more rarely (P4).
+
+    `before` is the note the flow had when it was claimed: it tells how often in a row the flow was blocked.
+    """
+    times = blocked_times(before) + 1
+    note = blocked_note(machine, fault, clock, times)
     if fault.kind is FaultKind.CRASH_LOOP:
         return Draft(status=Status.BLOCKED, release=True, note=note)
-    idle = clock - (machine.last_time if machine else clock)
-    due = clock + min(max(idle, BACKOFF[0]), BACKOFF[1])
+    due = clock + min(BACKOFF[0] * 2 ** min(times - 1, 20), BACKOFF[1])
     return Draft(status=Status.BLOCKED, due=due, release=True, note=note, fingerprint=fingerprint)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 SUSPECT = 2
-"""Recoveries without a clean release after which a flow is claimed alone (rule P5)."""
+"""Recoveries without a clean release or a new entry after which a flow is claimed alone (rule P5)."""
 CRASH_LOOP = 5
 """Deaths while alone after which a flow is blocked (rule P5)."""
 CANCEL = "cancel"
@@ -137,6 +137,7 @@ class Claim:
     recoveries: int
     deaths: int
     mail: tuple[Message, ...]
+    note: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

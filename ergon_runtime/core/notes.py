@@ -27,13 +27,22 @@ def waiting_note(machine: FlowMachine, waits: Sequence[Item] | None = None) -> b
     return _pack({"attempt": machine.attempt, "life": machine.life, "waits": waits, "open": len(machine.open)})
 
 
-def blocked_note(machine: FlowMachine | None, fault: Fault, clock: int) -> bytes:
-    """Why the flow is blocked."""
-    why: dict[str, Any] = {"kind": fault.kind, "message": fault.message, "since": clock}
+def blocked_note(machine: FlowMachine | None, fault: Fault, clock: int, times: int = 1) -> bytes:
+    """Why the flow is blocked, for the how-manieth time in a row."""
+    why: dict[str, Any] = {"kind": fault.kind, "message": fault.message, "since": clock, "times": times}
     details = {"key": fault.key, "recorded": fault.recorded, "current": list(fault.current), "where": fault.where}
     why.update({name: value for name, value in details.items() if value})
     counts = {"attempt": machine.attempt, "life": machine.life} if machine else {}
     return _pack({**counts, "why": why})
+
+
+def blocked_times(note: bytes | None) -> int:
+    """How often in a row a flow with this note was blocked; 0 if it is not."""
+    if note is None:
+        return 0
+    found: dict[str, Any] = json.loads(note)
+    why: dict[str, int] | None = found.get("why")
+    return why.get("times", 1) if why is not None else 0
 
 
 def _urgency(op: Op) -> int:

@@ -6,7 +6,8 @@ is one transaction (or one script). Rules, by name:
 R1  `create` is idempotent: an equal (type, args, parent) changes nothing, anything else raises Conflict. Creating a
     child that has already ended sends its result to the parent's mailbox again (which drops it if it had it).
 R2  Every claim draws a new random token; the flow is then `running` and due when its lease ends. A claim of a flow that
-    was `running` counts a recovery, and a death if that owner had it alone. A release resets both.
+    was `running` counts a recovery, and a death if that owner had it alone. A release resets both, and so
+    does a commit with entries: a flow that gets on is no crash loop.
 R3  A wrong token or head: LeaseLost, nothing written. But a commit whose id is the head has been applied already:
     it is answered as before, and `held` tells whether its token is still the flow's (checked in this order: C1).
 R4  Journals are dense and append-only: a commit's entries begin at its `start`, which is the journal's length.

@@ -112,6 +112,7 @@ class Row:
             recoveries=self.recoveries,
             deaths=self.deaths,
             mail=mail,
+            note=self.note,
         )
 
 

@@ -204,8 +204,10 @@ class MemoryState:
         if commit.status is not Status.RUNNING:
             self._agenda.remove(row)
             row.token = row.owner = row.due = None
-            row.recoveries, row.deaths, row.alone = 0, 0, False
+            row.alone = False
             self.mailboxes.stirred += 1
+        if commit.entries or commit.status is not Status.RUNNING:
+            row.recoveries = row.deaths = 0
 
     def _place(self, row: Row, due: int | None) -> None:
         self._agenda.remove(row)
