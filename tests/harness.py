@@ -1,8 +1,8 @@
 """One flow driven by hand: the core's machine and decisions, a list for a journal, a clock that only tests move.
 
-Steps take `durations[key]` milliseconds of the clock (default 0) and run their own bodies; child flows end as
-`children` says; signals and cancels arrive when told. `run` goes on until the flow has ended, or waits for what never
-comes.
+Steps take `durations[key]` milliseconds of the clock (default 0) and run their own bodies; a body asked to stop takes
+`durations["stop"]`. Child flows end as `children` says; signals and cancels arrive when told. `run` goes on until the
+flow has ended, or waits for what never comes.
 """
 
 from __future__ import annotations
@@ -272,8 +272,11 @@ class Drive:
         for op in operations.take_retries(self.clock):
             self._consider(op)
         for op in operations.take_stops():
-            self._live.pop(op.key, None)
-            self._results.append(StepStopped(op.key, 0, op.digest, op.name, op.args, 1, self.clock, "w"))
+            self._at(self.clock + self.durations.get("stop", 0), lambda op=op: self._stopped(op))
+
+    def _stopped(self, op: StepOp) -> None:
+        self._live.pop(op.key, None)
+        self._results.append(StepStopped(op.key, 0, op.digest, op.name, op.args, 1, self.clock, "w"))
 
     def _consider(self, op: StepOp) -> None:
         failure = self.machine.open.failures.get(op.key)
@@ -297,7 +300,7 @@ class Drive:
         self._at(self.clock + self.durations.get(op.key, 0), lambda: self._finish(op))
 
     def _finish(self, op: StepOp) -> None:
-        if self._live.get(op.key) is not op:
+        if self._live.get(op.key) is not op or op.stopping:
             return
         del self._live[op.key]
         self.ran.append(op.key)

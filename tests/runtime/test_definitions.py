@@ -109,6 +109,12 @@ def test_find_gives_the_last_version_defined_unless_told() -> None:
         registry.find("code", "9")
 
 
+def test_version_defined_again_is_the_last() -> None:
+    for version in ("1", "2", "1"):
+        flow(version=version)(code)
+    assert registry.find("code").version == "1"
+
+
 def test_find_of_an_unknown_name_guesses() -> None:
     flow(code)
     with pytest.raises(DefinitionError, match="did you mean code"):
@@ -160,6 +166,21 @@ def test_hints_of_fields_may_name_the_class_itself_and_locals() -> None:
 
     registry.resolve()
     assert [p.hint for p in registry.find("Node").parameters] == [Local, Node | None]
+
+
+def test_hints_of_a_method_are_found_around_its_class() -> None:
+    @dataclass
+    class Local:
+        n: int
+
+    class Holder:
+        Inner = Local
+
+        @step
+        async def takes(self, local: Local, inner: Inner) -> None: ...
+
+    takes: Any = Holder.takes
+    assert [p.hint for p in takes.definition.parameters] == [Local, Local]
 
 
 def test_unresolvable_hint_is_an_error_that_names_it() -> None:

@@ -63,6 +63,25 @@ def test_t3_step_cancelled_later_gets_an_entry_and_is_waited_for() -> None:
     assert drive.replayed() is True
 
 
+def test_t3_further_cancels_do_not_shorten_the_wait() -> None:
+    @flow
+    async def calls() -> list[bool]:
+        task = asyncio.create_task(slow(1))
+        await sleep(1)
+        task.cancel()
+        await sleep(1)
+        task.cancel()
+        await sleep(1)
+        seen = [task.done()]
+        await asyncio.wait([task])
+        return [*seen, task.cancelled()]
+
+    drive = Drive(calls(), durations={"1/slow": 60_000, "stop": 5_000})
+    assert drive.result() == [False, True]
+    assert drive.kinds()[-1] == "stopped 1/slow"
+    assert drive.replayed() == [False, True]
+
+
 def test_t3_cancel_of_the_flow_lets_it_clean_up_with_steps() -> None:
     @flow
     async def calls() -> None:
