@@ -180,3 +180,29 @@ def test_json_becomes_the_value_its_hint_says(hint: Any, text: str, value: objec
 def test_json_that_does_not_fit_is_a_codec_error(hint: Any, text: str) -> None:
     with pytest.raises(CodecError):
         parse_json(text, hint)
+
+
+LONG = "0.10000000000000000001"
+"""More digits than a float can hold."""
+
+
+@pytest.mark.parametrize(
+    ("hint", "text", "value"),
+    [
+        (Decimal, LONG, Decimal(LONG)),
+        (Optional[Decimal], LONG, Decimal(LONG)),
+        (Decimal, "123456789012345678901234567890.1", Decimal("123456789012345678901234567890.1")),
+        (Decimal, "1e-400", Decimal("1e-400")),
+        (dict[str, list[Decimal]], f'{{"a":[{LONG},2]}}', {"a": [Decimal(LONG), Decimal(2)]}),
+        (Line, f'{{"item":"{LONG}","amount":{LONG}}}', Line(LONG, Decimal(LONG))),
+        (float, LONG, 0.1),
+    ],
+)
+def test_long_json_number_keeps_every_digit_of_a_decimal(hint: Any, text: str, value: object) -> None:
+    assert parse_json(text, hint) == value
+
+
+@pytest.mark.parametrize(("hint", "text"), [(Decimal | str, LONG), (list[float] | Decimal, f"[{LONG}]")])
+def test_long_json_number_that_may_be_no_decimal_is_refused(hint: Any, text: str) -> None:
+    with pytest.raises(CodecError, match="more digits than a float can hold; quote it"):
+        parse_json(text, hint)
