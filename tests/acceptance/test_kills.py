@@ -74,7 +74,7 @@ def test_index_killed_at_random_instants_is_right_and_repeats_no_completed_step(
     assert all(final[key] == n for key, n in frozen.items())
     assert unfinished > KILLS // 2, "the index was done before most of the kills: make it longer"
     repeated = sum(final.values()) - len(final)
-    print(f"{KILLS} kills, {unfinished} of them amid the work; {len(final)} steps, {repeated} effects repeated, none recorded")
+    print(f"{KILLS} kills, {unfinished} amid the work; {len(final)} steps, {repeated} effects repeated, none recorded")
     report = {entry["path"]: entry for entry in json.loads(json.dumps(shown["result"]))["files"]}
     assert len(report) == FILES
     for path in folder.rglob("*.txt"):
