@@ -53,7 +53,7 @@ async def echo(text: str) -> str:
     return text
 
 
-@flow
+@flow(name="test_primitives.elsewhere")
 async def elsewhere(order: str) -> str:
     return order
 
@@ -209,7 +209,7 @@ def test_patched_takes_new_code_in_new_flows_and_old_code_in_old_ones() -> None:
 
 
 @dataclass
-@flow_type
+@flow_type(name="test_primitives.Counter")
 class Counter:
     left: int
     total: int = 0
@@ -233,7 +233,7 @@ def test_continue_as_new_with_another_type_is_refused() -> None:
     async def turns() -> None:
         continue_as_new(Counter(1))
 
-    with pytest.raises(DefinitionError, match="turns cannot continue as Counter"):
+    with pytest.raises(DefinitionError, match="turns cannot continue as test_primitives.Counter"):
         Drive(turns()).result()
 
 

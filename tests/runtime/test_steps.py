@@ -187,7 +187,7 @@ def test_recorded_result_that_no_longer_fits_blocks_the_flow() -> None:
 
 
 @dataclass
-@flow_type
+@flow_type(name="test_steps.Tally")
 class Tally:
     start: int
     seen: list[int] = field(default_factory=list[int])
