@@ -105,7 +105,7 @@ class Timeline:
             step = self._steps[place]
             if step.child is not None and f"child:{step.child}" in channels:
                 self._steps[place] = replace(step, status="waiting")
-            elif step.due is not None and step.due <= now:
+            elif row.status is Status.RUNNING and step.due is not None and step.due <= now:
                 self._steps[place] = replace(step, status="running", due=None)
         names = self._noted(row, note, channels)
         for channel, since in channels.items():

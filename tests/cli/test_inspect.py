@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ergon_runtime import Status, Store
-from ergon_runtime.core.entries import ChildCreated, Outcome
+from ergon_runtime.core.entries import ChildCreated, Entry, Outcome
 from tests.cli.shell import Shell, in_store
 from tests.runtime.views import START, STARTED, Scene, ended, error, tried, waits
 
@@ -14,7 +14,7 @@ async def placed(store: Store) -> None:
     scene = Scene(store)
     signal = {"kind": "signal", "key": "go", "name": "go", "since": START}
     child = ChildCreated("ship", START, "d", "A-17/ship", "ship", None, "{}", True)
-    entries = [STARTED, child, tried("pay", 1, 0, "busy"), ended("pay", '{"ok":true}', attempts=2)]
+    entries: list[Entry] = [STARTED, child, tried("pay", 1, 0, "busy"), ended("pay", '{"ok":true}', attempts=2)]
     await scene.place("A-17", Status.WAITING, entries, waits=["signal:go"], note=waits(signal))
     failed = Outcome(Status.FAILED, None, error("ValueError", "no\x1b[2J way"))
     await scene.place("B-2", Status.FAILED, [STARTED], outcome=failed)

@@ -79,11 +79,15 @@ def test_list_in_a_missing_folder_is_a_store_error(ergon: Shell) -> None:
     assert list(ergon.folder.iterdir()) == []
 
 
+def always(stream: object) -> bool:
+    return True
+
+
 def test_list_on_a_terminal_keeps_every_column_whole_but_the_last(
     ergon: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_store(placed)
-    monkeypatch.setattr("ergon_cli.fitting.is_terminal", lambda stream: True)
+    monkeypatch.setattr("ergon_cli.fitting.is_terminal", always)
     monkeypatch.setenv("COLUMNS", "40")
     assert ergon("list", "--status", "pending") == 0
     ((id_, _, status, age, why),) = ergon.rows
