@@ -233,7 +233,7 @@ def test_continue_as_new_with_another_type_is_refused() -> None:
     async def turns() -> None:
         continue_as_new(Counter(1))
 
-    with pytest.raises(DefinitionError, match="turns cannot continue as test_primitives.Counter"):
+    with pytest.raises(DefinitionError, match=r"turns cannot continue as test_primitives\.Counter"):
         Drive(turns()).result()
 
 
