@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ergon_runtime import Scheduler, Status, Worker, flow, invoke, sleep, step, wait_signal
+from ergon_runtime import Scheduler, Status, Worker, flow, invoke, patched, sleep, step, wait_signal
 from ergon_runtime.core.entries import CancelReceived, pack
 from ergon_runtime.core.faults import FaultKind
 from ergon_runtime.core.flows import ENDED, ClaimRequest, Commit, FlowRow
@@ -160,6 +160,14 @@ def test_replay_of_code_that_ends_before_the_recording_diverges() -> None:
     assert (report.verdict, report.key, report.current) == ("diverged", "ship", ("the end",))
 
 
+def test_replay_of_an_ended_flow_takes_no_new_patch() -> None:
+    async def patches(n: int) -> int:
+        await charge(n)
+        return await ship(n + 1 if patched("more") else n)
+
+    assert replay(charge_then_ship, patches).verdict == "same"
+
+
 def test_replay_that_ends_in_another_way_diverges() -> None:
     async def fails_at_last(n: int) -> int:
         await charge_then_ship(n)
@@ -290,6 +298,17 @@ def test_replay_of_a_damaged_journal_is_unreadable() -> None:
         store.state.flows["a"].journal[1] = b"{"
         report = await replay_flow(store, row, registry.get)
         assert (report.verdict, report.message is not None) == ("unreadable", True)
+
+    asyncio.run(scenario())
+
+
+def test_replay_of_a_journal_that_lost_its_end_is_unreadable() -> None:
+    async def scenario() -> None:
+        store = MemoryStore()
+        row = await record(store, charge_then_ship)
+        store.state.flows["a"].journal.pop()
+        report = await replay_flow(store, row, registry.get)
+        assert (report.verdict, report.message) == ("unreadable", "the journal has 2 of 3 entries")
 
     asyncio.run(scenario())
 

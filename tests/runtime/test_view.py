@@ -68,6 +68,7 @@ def test_open_retry_waits_with_its_tries_and_runs_when_due() -> None:
     (step,) = view_of(entries).steps
     assert (step.status, step.attempts, len(step.tries), step.due) == ("waiting", 1, 1, START + 20)
     assert view_of(entries, now=START + 20).steps[0].status == "running"
+    assert view_of(entries, Status.WAITING, now=START + 20, due=START + 20).steps[0].status == "waiting"
     assert rows(view_of(entries, Status.CANCELLED)) == [("pay", "step", "failed")]
 
 
@@ -130,6 +131,13 @@ def test_open_waits_are_steps_as_far_as_they_still_hold() -> None:
         ("timeout", "timer", "waiting"),
     ]
     assert rows(view_of([STARTED], Status.RUNNING, waits=["signal:stop"], note=note)) == [("stop", "signal", "waiting")]
+
+
+def test_waits_of_an_earlier_life_are_not_shown() -> None:
+    timer = {"kind": "timer", "key": "sleep", "sleep": True, "since": START, "due": START + 900}
+    retried = Retried("", START, 2, 2, 1, True, START + 900, error())
+    view = view_of([STARTED, retried], Status.WAITING, due=START + 900, note=waits(timer, life=1))
+    assert rows(view) == [("retried~2", "marker", "completed")]
 
 
 def test_later_life_gives_its_steps_keys_of_their_own() -> None:

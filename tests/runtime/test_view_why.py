@@ -11,8 +11,8 @@ from ergon_runtime.core.entries import (
     Outcome,
     Retried,
 )
-from ergon_runtime.core.flows import Message, Status
-from ergon_runtime.view import FlowView, Why, iso
+from ergon_runtime.core.flows import Message, Status, WorkerRow
+from ergon_runtime.view import FlowView, Why, iso, view_row
 from ergon_runtime.view.model import WhyKind
 from tests.runtime.views import LEASE, START, STARTED, Scene, error, run, tried, waits
 
@@ -39,6 +39,17 @@ def test_why_pending_without_a_worker_names_the_type_to_serve() -> None:
         await scene.serve("other")
         why = why_of(await scene.view("a"))
         assert (why.kind, why.type, why.fix) == ("no_worker", "order", "ergon worker -m MODULE")
+
+    run(scenario(Scene()))
+
+
+def test_why_with_a_worker_that_fell_silent_is_no_worker() -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.create("a")
+        row = await scene.row("a")
+        silent = WorkerRow("w", (row.lane,), "h", 1, 1, START - LEASE, START)
+        view = await view_row(scene.store, row, now=START, workers=[silent])
+        assert why_of(view).kind == "no_worker"
 
     run(scenario(Scene()))
 
@@ -153,6 +164,18 @@ def test_why_child_is_followed_to_the_deepest_cause() -> None:
         assert (why.cause.flow_id, why.cause.kind, why.cause.child) == ("a/b", "child", "a/b/c")
         assert (why.deepest.flow_id, why.deepest.kind, why.deepest.name) == ("a/b/c", "signal", "go")
         assert why.fix == "ergon signal go PAYLOAD --flow a/b/c"
+
+    run(scenario(Scene()))
+
+
+def test_why_child_that_retries_has_the_error_of_its_last_try() -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.place("a", note=waits(child_wait("b", "a/b")), waits=["child:a/b"])
+        retry = {"kind": "retry", "key": "pay", "name": "pay", "attempt": 1, "due": START + 900, "since": START}
+        entries: list[Entry] = [STARTED, tried("pay", 1, START + 900, "gone")]
+        await scene.place("a/b", entries=entries, due=START + 900, note=waits(retry), parent="a")
+        cause = why_of(await scene.view("a")).deepest
+        assert (cause.kind, cause.error and cause.error.message) == ("retry", "gone")
 
     run(scenario(Scene()))
 
