@@ -1,1 +1,1 @@
-"""The simulation: real workers on a virtual loop and a store that misbehaves, random flows, and every promise checked."""
+"""The simulation: real workers on a virtual loop and a store that misbehaves, random flows, all promises checked."""

@@ -11,6 +11,7 @@ from ergon_runtime.core.entries import ChildCreated, Patched, SignalReceived, un
 from ergon_runtime.core.flows import ClaimRequest, Claims, Commit, CommitReply, FlowRow, NewFlow, Send, Status
 from tests.simulation.books import Books
 from tests.simulation.ledger import Journals, lives
+from tests.simulation.programs import is_stuck
 
 OLD = "code 0"
 """The fingerprint of the code before a change."""
@@ -91,9 +92,9 @@ class Auditor:
             self.disturbed[row.parent] += 1
         if commit.release and commit.status in (Status.PENDING, Status.BLOCKED):
             self.disturbed[flow] += 1
-        if commit.release and commit.status is Status.WAITING and commit.due is not None:
-            if commit.due < self._claimed.get(commit.lease.token, 0):
-                self._blame(f"{flow}: given back with a due time that had passed when it was claimed")
+        late = commit.due is not None and commit.due < self._claimed.get(commit.lease.token, 0)
+        if commit.release and commit.status is Status.WAITING and late:
+            self._blame(f"{flow}: given back with a due time that had passed when it was claimed")
         if commit.status is Status.BLOCKED:
             self._look_blocked(row, commit)
         self._look_at_children(row, commit)
@@ -105,7 +106,8 @@ class Auditor:
         self.stats[f"blocked {kind}"] += 1
         patched = any(isinstance(record.entry, Patched) for record in self._journals(row.id))
         rolled_back = kind == "diverged" and self.changing and commit.fingerprint == OLD and patched
-        if kind not in ("stuck", "crash_loop") and not rolled_back:
+        stuck = kind == "stuck" and is_stuck(json.loads(row.args)["p"])
+        if not stuck and kind != "crash_loop" and not rolled_back:
             self._blame(f"{row.id} is blocked: {why}")
 
     def _look_at_signals(self, row: FlowRow, commit: Commit) -> None:

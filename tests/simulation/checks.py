@@ -1,9 +1,10 @@
-"""What must hold after a history: everything has ended, nothing is recorded twice, every journal replays to the same end, and
-no message, child or reservation is lost or doubled. Each check raises Bad.
+"""What must hold after a history: everything has ended, nothing is recorded twice, every journal replays to the same
+end, and no message, child or reservation is lost or doubled. Each check raises Bad.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,7 +12,6 @@ from ergon_runtime.core.entries import (
     ChildCreated,
     ChildEnded,
     Continued,
-    Entry,
     Outcome,
     Recorded,
     Retried,
@@ -24,7 +24,7 @@ from ergon_runtime.core.flows import FlowQuery, FlowRow, Status
 from tests.simulation.ledger import lives
 from tests.simulation.programs import Code
 from tests.simulation.replays import Replay, replay, same_end
-from tests.simulation.simulation import Bad, Simulation, TracedMachine
+from tests.simulation.simulation import Bad, Simulation, Trace
 
 
 def check(world: Simulation) -> None:
@@ -32,24 +32,24 @@ def check(world: Simulation) -> None:
     if world.problems:
         raise Bad(world.problems[0])
     rows = {row.id: row for row in world.core.list(FlowQuery(limit=1_000_000))}
-    machines: dict[tuple[str, int], list[TracedMachine]] = {}
-    for machine in world.machines:
-        if world.changes and not machine.done:
+    traces: dict[tuple[str, int], list[Trace]] = {}
+    for trace in world.traces:
+        if world.changes and not trace.done:
             continue  # what it took from the pool in old code leaves no trace that would hold new code to it
-        machines.setdefault((machine.id, machine.life), []).append(machine)
+        traces.setdefault((trace.flow, trace.life), []).append(trace)
     for row in rows.values():
         if not row.status.ended and not world.excused(row):
             raise Bad(f"{row.id} never ended: {row.status}, due {row.due}, waits {row.waits}, note {row.note!r}")
         _check_journal(world, row)
         for each in _replays(world, row):
-            _check_replay(world, row, each, machines)
+            _check_replay(world, row, each, traces)
         _check_children(world, row, rows)
     _check_mail(world, rows)
 
 
 def _check_journal(world: Simulation, row: FlowRow) -> None:
     journal = world.journals(row.id)
-    for before, after in zip(journal, journal[1:], strict=False):
+    for before, after in itertools.pairwise(journal):
         if after.entry.at < before.entry.at:
             raise Bad(f"{row.id}: time runs backwards from {before} to {after}")
         if after.commit < before.commit:
@@ -86,9 +86,7 @@ def _replays(world: Simulation, row: FlowRow) -> Iterator[_Cut]:
         yield _Cut(journal, len(journal), over=row.status.ended)
 
 
-def _check_replay(
-    world: Simulation, row: FlowRow, cut: _Cut, machines: dict[tuple[str, int], list[TracedMachine]]
-) -> None:
+def _check_replay(world: Simulation, row: FlowRow, cut: _Cut, traces: dict[tuple[str, int], list[Trace]]) -> None:
     where = f"{row.id}: replay of {cut.length} entries"
     try:
         again = replay(row, cut.records, ended=cut.over, code=Code(version=1, changes=world.changes))
@@ -102,27 +100,27 @@ def _check_replay(
     signals = {record.entry.key for record in cut.records if isinstance(record.entry, SignalReceived)}
     if any(how == "skip" and key in signals for how, key, _ in again.trace):
         raise Bad(f"{where}: a signal was consumed and met no wait")
-    _compare(where, cut, again, machines.get((row.id, again.life), []))
+    _compare(where, cut, again, traces.get((row.id, again.life), []))
 
 
-def _compare(where: str, cut: _Cut, again: Replay, live: list[TracedMachine]) -> None:
+def _compare(where: str, cut: _Cut, again: Replay, live: list[Trace]) -> None:
     """What was delivered live is what a replay delivers, in every process that ran this life."""
-    for machine in live:
-        length = min(len(machine.trace), len(again.trace))
-        if machine.trace[:length] != again.trace[:length]:
-            raise Bad(f"{where}: delivered {again.trace}, live it was {machine.trace}")
-        complete = cut.over or cut.whole
-        if complete and len(machine.trace) > length or cut.over and machine.done and len(again.trace) > length:
-            raise Bad(f"{where}: delivered {len(again.trace)}, live it were {len(machine.trace)}")
+    for trace in live:
+        length = min(len(trace.delivered), len(again.trace))
+        if trace.delivered[:length] != again.trace[:length]:
+            raise Bad(f"{where}: delivered {again.trace}, live it was {trace.delivered}")
+        longer = (cut.over or cut.whole) and len(trace.delivered) > length
+        shorter = cut.over and trace.done and len(again.trace) > length
+        if longer or shorter:
+            raise Bad(f"{where}: delivered {len(again.trace)}, live it were {len(trace.delivered)}")
 
 
 # --- children
 def _check_children(world: Simulation, row: FlowRow, rows: dict[str, FlowRow]) -> None:
     entries = [entry for _, _, entry in lives(world.journals(row.id))]
     created = [entry for entry in entries if isinstance(entry, ChildCreated)]
-    for entry in created:
-        if entry.child not in rows:
-            raise Bad(f"{row.id}: child {entry.child} was never made")
+    if missing := [entry.child for entry in created if entry.child not in rows]:
+        raise Bad(f"{row.id}: children {missing} were never made")
     for entry in entries:
         if isinstance(entry, ChildEnded):
             _check_child_result(row, entry, rows)
@@ -136,8 +134,7 @@ def _check_children(world: Simulation, row: FlowRow, rows: dict[str, FlowRow]) -
             raise Bad(f"{row.id}: left the child {child.id} running")
 
 
-def _check_child_result(row: FlowRow, entry: Entry, rows: dict[str, FlowRow]) -> None:
-    assert isinstance(entry, ChildEnded)
+def _check_child_result(row: FlowRow, entry: ChildEnded, rows: dict[str, FlowRow]) -> None:
     child = rows[entry.child]
     kept = Outcome.unpack(child.result or b"")
     if (kept.status, kept.value, kept.error) != (entry.status, entry.value, entry.error):

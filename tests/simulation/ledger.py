@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from ergon_runtime.core.entries import (
+    AttemptFailed,
     ChildEnded,
     Continued,
     Entry,
@@ -99,13 +100,13 @@ class EffectsLedger:
         if self._books.token(info.flow_id) != info.token:
             self._blame(f"fence: {info.flow_id} {info.key} starts under a stale token")
         else:
-            self._check(info, told, fails, once, journal)
+            self._check(info, name, told, fails, once, journal)
         which = info.flow_id.split("~")[0], info.key
         failing = self._failures[which] < fails
         self._failures[which] += failing
         return Execution(self._seconds(), failing, f"{name}={self.runs}")
 
-    def _check(self, info: StepInfo, told: str, fails: int, once: bool, journal: list[Recorded]) -> None:
+    def _check(self, info: StepInfo, name: str, told: str, fails: int, once: bool, journal: list[Recorded]) -> None:
         flow, key = info.flow_id, info.key
         rows = lives(journal)
         life, epoch = rows[-1][:2] if rows else (1, 1)
@@ -113,13 +114,15 @@ class EffectsLedger:
         if any(n == life for n, _ in ended):
             self._blame(f"{flow} {key} is journaled in this life and runs again")
         before = remembered(journal).get(key)
-        if isinstance(before, StepEnded) and before.name == key.rpartition("/")[2].partition("#")[0]:
-            if before.args == _as_stored(told, fails):
-                self._blame(f"{flow} {key} succeeded in an earlier life and runs again")
+        if isinstance(before, StepEnded) and (before.name, before.args) == (name, _as_stored(told, fails)):
+            self._blame(f"{flow} {key} succeeded in an earlier life and runs again")
         if self._told.setdefault((flow, life, key), (told, fails)) != (told, fails) and not self._changing:
             self._blame(f"{flow} {key} runs a second time with other arguments")
         if info.idempotency_key != f"{flow}:{epoch}:{key}":
             self._blame(f"{flow} {key} has the idempotency key {info.idempotency_key} in epoch {epoch}")
+        tries = sum(isinstance(e, AttemptFailed) and e.key == key and n == life for n, _, e in rows)
+        if info.attempt != tries + 1:
+            self._blame(f"{flow} {key}: {tries} failed tries are journaled, and this is said to be try {info.attempt}")
         if once:
             starts = self._once[flow, epoch, key, told]
             failed = {n for n, entry in ended if entry.error is not None and not entry.unknown}

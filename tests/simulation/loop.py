@@ -1,8 +1,8 @@
 """SimLoop: a deterministic asyncio loop in virtual time, in which whole worker processes die, freeze and wake.
 
-Every callback belongs to the process whose callback scheduled it (None: the world outside). Callbacks of a dead process are
-dropped, as SIGKILL would; those of a frozen one wait until it thaws, as under SIGSTOP. A freeze takes effect after the
-present instant, for nothing in a real process happens between two instructions either. No threads, no I/O.
+Every callback belongs to the process whose callback scheduled it (None: the world outside). Callbacks of a dead process
+are dropped, as SIGKILL would; those of a frozen one wait until it thaws, as under SIGSTOP. A freeze takes effect after
+the present instant: a body that was started just before it has begun. No threads, no I/O.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         future, self.spent = self.create_future(), 0.0
         try:
             result = func(*args)
-        except Exception as error:  # noqa: BLE001  a thread hands it on
+        except Exception as error:
             self.call_later(self.spent, _fail, future, error)
         else:
             self.call_later(self.spent, _fulfil, future, result)
@@ -146,13 +146,13 @@ class SimLoop(asyncio.AbstractEventLoop):
         with self.as_owner(process):
             self.call_later(delay, callback, *args)
 
-    def run(self, end: float) -> None:
-        """Run until `stop`, until nothing is left to do, or until virtual time `end`."""
+    def run(self, end: float, most: int) -> None:
+        """Run until `stop`, until nothing is left to do, until virtual time `end`, or for `most` callbacks."""
         outer = asyncio._get_running_loop()
         asyncio._set_running_loop(None)
         asyncio._set_running_loop(self)
         try:
-            while not self.stopped and self.now < end and self._advance():
+            while not self.stopped and self.now < end and self.callbacks < most and self._advance():
                 self._run_one()
         finally:
             self.owner = None

@@ -228,7 +228,7 @@ async def gathers(run: Run, kids: list[Kid], draw: Draw) -> None:
     numbers = {each: n for n, each in enumerate(waiting)}
     how = asyncio.ALL_COMPLETED if draw.x < 0.7 else asyncio.FIRST_COMPLETED
     done, rest = await asyncio.wait({*waiting}, return_when=how)
-    run.note([numbers[each] for each in done])  # type: ignore[index]  # the same futures come back
+    run.note([numbers[each] for each in done])
     for future in rest:
         future.cancel()
 
@@ -264,8 +264,12 @@ async def queue(run: Run, kids: list[Kid], draw: Draw) -> None:
             await kid(run)
         except Exception as error:
             run.note(type(error).__name__)
-        finally:
-            await line.put(n)
+        except asyncio.CancelledError:
+            if line.full():  # to wait for room would be in vain once nobody takes anything
+                line.get_nowait()
+            line.put_nowait(n)
+            raise
+        await line.put(n)
 
     tasks = [asyncio.create_task(put(kid, n)) for n, kid in enumerate(kids)]
     for _ in kids:

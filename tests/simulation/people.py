@@ -1,4 +1,4 @@
-"""The people around a simulation: they schedule flows, send signals, cancel, retry what failed, and free what is blocked."""
+"""The people around a simulation: they schedule, signal, cancel, retry what failed and free what is blocked."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Random flow programs: every asyncio construct that a flow may use, chosen by a seed.
 
-A program writes down all that it observes, in order, and most of its steps take that log as an argument, so that any other
-order shows as divergence.
+A program writes down all that it observes, in order, and most of its steps take that log as an argument, so that any
+other order shows as divergence.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def inner(weight: int = 1) -> Callable[[Node], Node]:
 
 
 def _enter(node: Node, names: list[str], weight: int) -> Node:
-    name = node.__name__  # type: ignore[attr-defined]  # nodes are functions
+    name = node.__name__
     NODES[name] = node
     names += [name] * weight
     return node
@@ -138,11 +138,10 @@ def build(seed: int, depth: int, code: Code) -> Callable[[Run, int], Awaitable[b
 
     body = make(depth)
     again = random.choice([0, 0, 0, 1, 2])
-    stuck = random.random() < 0.01
 
     async def main(run: Run, n: int) -> bool:
         try:
-            if stuck and not n:
+            if n == 0 and is_stuck(seed):
                 await asyncio.get_running_loop().create_future()
             await body(run)
             await make_step("last", "async")(run.told(), 0)
@@ -151,6 +150,11 @@ def build(seed: int, depth: int, code: Code) -> Callable[[Run, int], Awaitable[b
         return n < again
 
     return main
+
+
+def is_stuck(seed: int) -> bool:
+    """Whether a program waits, in its first life, for something that can never come."""
+    return Random(f"stuck {seed}").random() < 0.01
 
 
 def _draw(random: Random) -> Draw:

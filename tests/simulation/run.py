@@ -33,11 +33,11 @@ def tally(world: Simulation) -> Counter[str]:
     found["flows"] += len(rows)
     found["entries"] += sum(row.length for row in rows)
     found["step bodies"] += world.ledger.runs
-    found["machines"] += len(world.machines)
+    found["machines"] += len(world.traces)
     for status in Status:
         found[f"ended {status}"] += sum(row.status is status for row in rows)
-    for machine in world.machines:
-        for how, _, _ in machine.trace:
+    for trace in world.traces:
+        for how, _, _ in trace.delivered:
             found[f"delivered {how}"] += 1
     return found
 

@@ -1,16 +1,20 @@
 """One simulated history: workers, people and a store on a virtual loop, from a seed.
 
-A storm of deaths, freezes, lost answers, evictions, drains and new code blows until `calm`; then all flows have to end. The
-workers are the real ones; only their clocks, ids, store handle and event loop are the simulation's.
+A storm of deaths, freezes, lost answers, evictions, drains and new code blows until `calm`; then all flows have to end.
+The workers are the real ones; only their clocks, ids, store handle and event loop are the simulation's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
+import weakref
 from collections import Counter
 from collections.abc import Iterator
+from contextvars import Context
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
 
@@ -26,6 +30,7 @@ from tests.simulation.books import BOOKS, Core
 from tests.simulation.ledger import EffectsLedger, Journals
 from tests.simulation.loop import Process, SimLoop
 from tests.simulation.people import People, world_kind
+from tests.simulation.plant import planted
 from tests.simulation.programs import Code, flow_types
 from tests.simulation.stores import ChaosStore, Hints
 
@@ -36,27 +41,61 @@ END = 600.0
 LEASE = 3.0
 GRACE = 0.3
 CALM = 40.0
+MOST = 1_000_000
+"""Callbacks in one history."""
 
 
 class Bad(Exception):
     """A promise is broken."""
 
 
+@dataclass(slots=True)
+class Trace:
+    """What a machine delivered in a life of its flow: (how, key, flow time)."""
+
+    number: int
+    flow: str = ""
+    life: int = 0
+    done: bool = False
+    evicted: bool = False
+    delivered: list[tuple[str, str, int]] = field(default_factory=list[tuple[str, str, int]])
+
+
 class TracedMachine(FlowMachine):
-    """A machine that writes down what it delivers."""
+    """A machine that writes down what it delivers. The simulation does not hold it: that a machine which is dropped is
+    ended before the garbage collector finds it is the worker's duty."""
 
     def __init__(self, world: Simulation, *args: Any, **options: Any) -> None:
-        self.trace: list[tuple[str, str, int]] = []
-        self.number = len(world.machines)
-        world.machines.append(self)
+        self.trace = trace = Trace(len(world.traces))
+        world.traces.append(trace)
+        world.remember(self)
         options |= {
-            "observer": lambda how, key, now: self.trace.append((how, key, now)),
+            "observer": lambda how, key, now: trace.delivered.append((how, key, now)),
             "report": lambda context: None,
         }
         super().__init__(*args, **options)
+        trace.flow, trace.life = self.id, self.life
+        weakref.finalize(self, _dropped, world, trace)
+
+    def evict(self) -> None:
+        self.trace.evicted = True
+        super().evict()
+
+    @property
+    def done(self) -> bool:
+        return self.trace.done
+
+    @done.setter
+    def done(self, value: bool) -> None:
+        self.trace.done = value
 
     def __hash__(self) -> int:
-        return self.number
+        return self.trace.number
+
+
+def _dropped(world: Simulation, trace: Trace) -> None:
+    if not trace.evicted and not trace.done:
+        world.blame(f"{trace.flow}: a machine in its life {trace.life} was left to the garbage collector")
 
 
 class Slot:
@@ -77,11 +116,11 @@ class Simulation:
     ) -> None:
         self.seed, self.chaos, self.changes, self.calm, self.lease = seed, chaos, changes, calm, LEASE
         self.random = Random(seed)
-        self.loop = SimLoop()
+        self.loop = SimLoop()  # type: ignore[abstract]  # a simulated process has no I/O
         self.stats: Counter[str] = Counter()
         self.problems: list[str] = []
         self.errors: list[BaseException] = []
-        self.machines: list[TracedMachine] = []
+        self.traces: list[Trace] = []
         self.books = BOOKS[store](self.clock, self._token)
         self.journals = Journals(self.books)
         self.auditor = Auditor(self.books, self.journals, self.clock, self.blame)
@@ -95,6 +134,8 @@ class Simulation:
         """How long old code still serves after the upgrade began."""
         self.slots = [Slot(n) for n in range(self.random.randint(2, 4))]
         self._hints = Hints()
+        self._machines: dict[Process, list[weakref.ref[TracedMachine]]] = {}
+        self._graves: list[TracedMachine] = []
         self._tokens = 0
 
     # --- what others need of it
@@ -136,6 +177,12 @@ class Simulation:
         self._gone(slot)
         self.loop.post(None, self.random.uniform(0.05, 3), self.boot, slot)
 
+    def remember(self, machine: TracedMachine) -> None:
+        """A worker has made a machine."""
+        process = self.loop.owner
+        assert process is not None
+        self._machines.setdefault(process, []).append(weakref.ref(machine))
+
     # --- its run
     def run(self) -> Simulation:
         """Live through the whole history, once."""
@@ -148,7 +195,9 @@ class Simulation:
                     None, self.random.uniform(0, 3), self.people.schedule, f"f{n}", self.seed * 10 + n, depth
                 )
             self.loop.post(None, 0.0, lambda: self.loop.create_task(self.people.act()))
-            self.loop.run(END)
+            self.loop.run(END, most=MOST)
+            if self.loop.callbacks >= MOST:
+                self.problems.append("it spins")
             self.problems += programs.problems
             self._close()
         return self
@@ -158,20 +207,18 @@ class Simulation:
         """While it runs, machines are traced, steps ask its ledger, and errors that are logged are problems."""
         handler = _Complaints(self)
         logger = logging.getLogger("ergon_runtime")
-        outer = runner_module.FlowMachine, steps.present[0], logger.level, logger.propagate
-        runner_module.FlowMachine = lambda *args, **options: TracedMachine(self, *args, **options)  # type: ignore[assignment,misc]  # a factory in the class's place
+        outer = steps.present[0], logger.level, logger.propagate
         steps.present[0] = self.ledger
         logger.setLevel(logging.ERROR)
         logger.propagate = False
         logger.addHandler(handler)
         programs.problems.clear()
         try:
-            yield
+            with planted(runner_module, "FlowMachine", functools.partial(TracedMachine, self)):
+                yield
         finally:
             logger.removeHandler(handler)
-            runner_module.FlowMachine, steps.present[0] = outer[:2]  # type: ignore[misc]  # as above
-            logger.setLevel(outer[2])
-            logger.propagate = outer[3]
+            steps.present[0], logger.level, logger.propagate = outer
 
     def boot(self, slot: Slot) -> None:
         """Start a worker in a slot."""
@@ -235,6 +282,11 @@ class Simulation:
         if slot.worker is not None:
             self.auditor.disturbed.update(list(slot.worker._runners))
         self._hints.bells.pop(slot.process, None)
+        self._bury(slot.process)
+
+    def _bury(self, process: Process) -> None:
+        """The memory of a dead process is gone: nothing in it may run because the garbage collector finds it."""
+        self._graves += [machine for ref in self._machines.pop(process, ()) if (machine := ref()) is not None]
 
     def _token(self) -> str:
         self._tokens += 1
@@ -244,8 +296,10 @@ class Simulation:
         for problem in self.loop.problems:
             self.problems.append(f"asyncio: {problem.get('message')} {problem.get('exception')!r}")
         self.loop.stop()
-        for machine in self.machines:
-            machine.evict()
+        for process in list(self._machines):
+            self._bury(process)
+        for machine in self._graves:
+            Context().run(machine.evict)
         self.loop.close()
 
 

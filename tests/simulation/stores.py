@@ -1,4 +1,4 @@
-"""ChaosStore: the store as a worker sees it over a bad day. Every call is slow; the worker may be killed or frozen in it,
+"""ChaosStore: the store as a worker sees it on a bad day. Every call is slow; the worker may be killed or frozen in it,
 before or after it is applied; its answer may be lost, it may fail unapplied, and a copy of it may arrive much later.
 """
 
@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Protocol, TypeVar
@@ -120,10 +121,8 @@ class ChaosStore:
 
     async def wait(self, worker: str, timeout: float) -> frozenset[str]:
         bell = self._hints.bells.setdefault(self._process, asyncio.Event())
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(bell.wait(), timeout)
-        except TimeoutError:
-            pass
         bell.clear()
         news, self._heard = self._weather.core.heard(worker, self._heard)
         return news if self._weather.random.random() < 0.8 else frozenset()
