@@ -264,17 +264,21 @@ def _suspend(machine: FlowMachine, s: Situation, chosen: _Chosen) -> Draft:
 def _choose(machine: FlowMachine, s: Situation) -> _Chosen:
     """Markers first, then at most one signal, then the other completions, up to the commit's limits."""
     at = _time(machine, s)
-    entries: list[Entry] = [replace(marker, at=at) for marker in machine.markers[: s.limit]]
+    entries: list[Entry] = []
     consumed: list[str] = []
     aside: list[str] = []
     served: list[SignalOp | ChildOp] = []
-    results = 0
+    size = results = 0
+    for marker in machine.markers[: s.limit]:
+        size += _size(marker)
+        if size > MAX_BYTES and entries:
+            break
+        entries.append(replace(marker, at=at))
     markers = len(entries)
-    if len(machine.markers) <= s.limit and not machine.done:
-        size = 0
+    if markers == len(machine.markers) and not machine.done:
         for found in _completions(machine, s, at, aside):
             size += _size(found.entry)
-            if len(entries) >= s.limit or (size > MAX_BYTES and len(entries) > markers):
+            if len(entries) >= s.limit or (size > MAX_BYTES and entries):
                 break
             entries.append(found.entry)
             results += found.result
@@ -357,11 +361,6 @@ def _time(machine: FlowMachine, s: Situation) -> int:
 
 
 def _size(entry: Entry) -> int:
-    """The bytes of an entry's payloads, roughly."""
-    match entry:
-        case StepEnded() | ChildEnded():
-            return len(entry.value or "") + len(entry.error or "")
-        case SignalReceived():
-            return len(entry.value)
-        case _:
-            return 0
+    """The bytes of an entry's payloads."""
+    payloads = (getattr(entry, name, None) for name in ("args", "value", "error"))
+    return sum(len(text) if text.isascii() else len(text.encode(errors="replace")) for text in payloads if text)

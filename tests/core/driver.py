@@ -169,7 +169,7 @@ class Flow:
                 return False
             case End():
                 self.apply(finish(self.machine, self.situation(), self._ending()))
-            case Draft() as draft if draft.resident and draft.waits == self.waits and not draft.entries:
+            case Draft() as draft if draft.resident and self.drafts and draft == self.drafts[-1]:
                 return False  # suspended already
             case Draft() as draft:
                 self.apply(draft)
