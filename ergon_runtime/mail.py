@@ -26,7 +26,9 @@ async def send_signal_text(
     once. False if the flow does not exist or has ended. Raises DefinitionError for the name, StoreError."""
     if not name or len(name) > 200:
         raise DefinitionError("a signal's name has 1 to 200 characters")
-    return await store.send(Send(flow, Message(message_id or secrets.token_hex(8), f"signal:{name}", text.encode())))
+    return await store.send(
+        Send(flow, Message(f"{name} {message_id or secrets.token_hex(8)}", f"signal:{name}", text.encode()))
+    )
 
 
 async def cancel_flow(store: Store, flow_id: str) -> bool:

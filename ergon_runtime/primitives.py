@@ -76,7 +76,7 @@ async def sleep_until(when: datetime, *, name: str = "sleep_until") -> None:
     machine = _machine("sleep_until")
     if when.tzinfo is None:
         raise DefinitionError("sleep_until() needs an aware datetime, such as now() + timedelta(days=1)")
-    await asking.timer(machine, _named("sleep_until", name), when.timestamp())
+    await asking.timer(machine, _named("sleep_until", name), when.timestamp(), absolute=True)
 
 
 @overload

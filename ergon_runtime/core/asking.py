@@ -14,7 +14,7 @@ from typing import cast
 from ergon_runtime.core.divergence import describe, divergence
 from ergon_runtime.core.entries import ChildCancelled, ChildCreated, ChildEnded, SignalReceived, StepEnded
 from ergon_runtime.core.loop import FlowFuture, FlowLoop, FlowTimer
-from ergon_runtime.core.machine import FlowMachine
+from ergon_runtime.core.machine import FlowMachine, milliseconds
 from ergon_runtime.core.operations import ChildOp, SignalOp, StepOp, TimerOp
 
 _ESCAPED = str.maketrans({"%": "%25", "/": "%2F", "#": "%23"})
@@ -61,13 +61,14 @@ async def signal(machine: FlowMachine, name: str, accepts: Callable[[str], bool]
         raise
 
 
-async def timer(machine: FlowMachine, name: str, when: float) -> None:
-    """Sleep until flow time `when` (seconds), under a name of its own."""
+async def timer(machine: FlowMachine, name: str, when: float, *, absolute: bool = False) -> None:
+    """Sleep until flow time `when` (seconds), under a name of its own. A retry puts off all but `absolute` times."""
     future: asyncio.Future[None] = FlowFuture(loop=machine.loop)
     scope = machine.scope()
     handle = FlowTimer(when, _wake, (future,), machine.loop, None)
     handle.scope, handle.key = scope, scope.key(name)
-    machine.ask(TimerOp(handle.key, name, machine.now, machine.due_at(when), True, machine.turn, handle))
+    due = milliseconds(when) if absolute else machine.due_at(when)
+    machine.ask(TimerOp(handle.key, name, machine.now, due, True, machine.turn, handle))
     try:
         await future
     except asyncio.CancelledError:
@@ -135,8 +136,10 @@ class ChildRequest:
         return end
 
     def _give_up(self, op: ChildOp) -> None:
+        if op.over:
+            return
         self._op = None
         self._machine.abandon(op)
         recorded = self._machine.see(ChildCancelled.kind, self.key)
-        if not self._detached and not op.over and recorded is None:
+        if not self._detached and recorded is None:
             self._machine.mark(ChildCancelled(self.key, 0, self.id))

@@ -48,6 +48,11 @@ Main: TypeAlias = Callable[[str], Coroutine[Any, Any, Any]]
 Observer: TypeAlias = Callable[[str, str, int], None]
 
 
+def milliseconds(when: float) -> int:
+    """Seconds rounded up to milliseconds; what floats add below a microsecond does not count."""
+    return -int(-round(min(when * 1000, FOREVER), 3) // 1)
+
+
 class ContinueAsNew(BaseException):
     """Raised by flow code to begin a new life with new arguments (a JSON text) and an empty journal."""
 
@@ -282,8 +287,7 @@ class FlowMachine:
     def due_at(self, when: float) -> int:
         """When a timer set for `when` (seconds, flow time) falls due: rounded up to milliseconds, and later by what is
         left of a retry's delay (E4, M4)."""
-        milliseconds = -int(-round(min(when * 1000, FOREVER), 3) // 1)
-        return min(FOREVER, milliseconds + max(0, self.begins - self.now))
+        return min(FOREVER, milliseconds(when) + max(0, self.begins - self.now))
 
     # --- delivery
     def _deliver_next(self) -> bool:

@@ -84,6 +84,23 @@ def test_sleep_until_a_moment_wakes_at_it() -> None:
     assert Drive(naps()).result() == BEGAN + timedelta(days=2)
 
 
+def test_sleep_until_a_moment_after_a_flow_retry_wakes_at_it_all_the_same() -> None:
+    @step
+    async def fails_first() -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError("first")
+
+    @flow(retry=RetryPolicy(max_attempts=2, initial=3600))
+    async def tries_again() -> datetime:
+        await fails_first()
+        await sleep_until(BEGAN + timedelta(hours=2))
+        return now()
+
+    tries: list[int] = []
+    assert Drive(tries_again()).result() == BEGAN + timedelta(hours=2)
+
+
 def test_sleep_until_a_naive_time_is_refused() -> None:
     @flow
     async def naps() -> None:
