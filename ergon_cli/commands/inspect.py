@@ -18,13 +18,15 @@ from ergon_cli.ids import resolve
 from ergon_cli.options import State, shared
 from ergon_cli.render import is_terminal, say, say_json, show_table
 from ergon_cli.stores import existing_store
-from ergon_cli.text import age, duration, safe
+from ergon_cli.text import age, clip, duration, safe
 from ergon_cli.why import error_line, why_line
-from ergon_runtime import Store
+from ergon_runtime import Status, Store
 from ergon_runtime.view import FlowView, StepView, iso, view_flow
 
 app = typer.Typer()
 COLUMNS = ("KEY", "KIND", "STATUS", "TRIES", "STARTED", "TOOK", "RESULT")
+LONGEST = 2000
+"""Characters of one value on a terminal."""
 MENDED_BY_CODE = ("diverged", "unreadable", "spinning", "stuck")
 
 
@@ -61,7 +63,10 @@ async def _view(store: Store, part: str) -> tuple[FlowView, int]:
 def _show(view: FlowView, now: int) -> None:
     terminal = is_terminal(sys.stdout)
     for label, text in _head(view, now):
-        say(f"{label:<6}{text}") if terminal else _row(label.rstrip(":"), text)
+        if terminal:
+            say(f"{label:<6}{clip(text, LONGEST)}")
+        else:
+            _row(label.rstrip(":"), text)
     if view.steps:
         say("")
         rows = [_cells(step, view, now, relative=terminal) for step in view.steps]
@@ -91,7 +96,7 @@ def _head(view: FlowView, now: int) -> Iterator[tuple[str, str]]:
     yield "IN", _arguments(view)
     if view.error is not None:
         yield "ERROR", error_line(view.error)
-    elif view.status.ended:
+    elif view.status is Status.COMPLETED:
         yield "OUT", _one_line(view.result)
 
 

@@ -44,6 +44,7 @@ class Timeline:
         self.children: list[str] = []
         self._steps: dict[tuple[StepKind, str], StepView] = {}
         self._open: dict[tuple[StepKind, str], None] = {}
+        self._cancels = 0
 
     @property
     def steps(self) -> tuple[StepView, ...]:
@@ -85,7 +86,9 @@ class Timeline:
             case ChildCreated() | ChildEnded() | ChildCancelled():
                 self._child(entry)
             case CancelReceived():
-                self._mark(entry.key, "cancel", entry.at)
+                self._cancels += 1
+                key = "cancel" if self._cancels == 1 else f"cancel#{self._cancels}"
+                self._mark(key, "cancel", entry.at)
             case Patched():
                 self._mark(entry.key, "patched", entry.at)
             case Retried() | Continued():

@@ -19,6 +19,7 @@ async def placed(store: Store) -> None:
     failed = Outcome(Status.FAILED, None, error("ValueError", "no\x1b[2J way"))
     await scene.place("B-2", Status.FAILED, [STARTED], outcome=failed)
     await scene.place("C-3", Status.COMPLETED, outcome=Outcome(Status.COMPLETED, '["done"]'))
+    await scene.place("E-5", Status.CANCELLED, outcome=Outcome(Status.CANCELLED))
     why = {"kind": "diverged", "message": "m", "recorded": "step a()", "current": ["step b()"], "where": "f.py:3"}
     await scene.place("D-4", Status.BLOCKED, [STARTED], note={"why": why})
 
@@ -57,11 +58,29 @@ def test_inspect_of_a_completed_flow_shows_its_result_and_no_why(ergon: Shell) -
     assert "WHY" not in ergon.out
 
 
+def test_inspect_of_a_cancelled_flow_shows_no_result(ergon: Shell) -> None:
+    assert ergon("inspect", "E-5") == 0
+    assert "CANCELLED" in ergon.out
+    assert "OUT" not in ergon.out
+
+
 def test_inspect_of_a_diverged_flow_names_both_sides_and_the_way_on(ergon: Shell) -> None:
     assert ergon("inspect", "D-4") == 0
     assert "is blocked (diverged): m; recorded step a(), the code asks for step b(), at f.py:3\n" in ergon.out
     assert "goes on by itself once a worker serves code that fits" in ergon.out
     assert "fix\tergon replay D-4 -m MODULE" in ergon.out
+
+
+def test_inspect_on_a_terminal_is_aligned_and_cuts_long_values(ergon: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ergon_cli.commands.inspect.is_terminal", always)
+    monkeypatch.setattr("ergon_cli.commands.inspect.LONGEST", 20)
+    assert ergon("inspect", "A-17") == 0
+    assert ergon.out.startswith("FLOW  order A-17  WAITI...\n      attempt 1")
+    assert "\nfix:  ergon signal go P...\n" in ergon.out
+
+
+def always(stream: object) -> bool:
+    return True
 
 
 def test_inspect_with_json_is_one_line_a_flow_and_ends_with_the_highest_code(ergon: Shell) -> None:

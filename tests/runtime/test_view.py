@@ -108,13 +108,15 @@ def test_timers_signals_and_markers_are_steps() -> None:
             TimerFired("sleep", START + 900, "", "sleep", True, START, START + 900),
             SignalReceived("go", START + 950, "", "go", "m1", '{"ok":true}'),
             CancelReceived("cancel m2", START + 960, "m2"),
+            CancelReceived("cancel m3", START + 970, "m3"),
         ]
     )
     assert rows(view) == [
         ("new-mail", "marker", "completed"),
         ("sleep", "timer", "completed"),
         ("go", "signal", "completed"),
-        ("cancel m2", "marker", "completed"),
+        ("cancel", "marker", "completed"),
+        ("cancel#2", "marker", "completed"),
     ]
     sleep, signal = view.steps[1:3]
     assert (sleep.started_at, sleep.finished_at) == (START, START + 900)
