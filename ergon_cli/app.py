@@ -64,6 +64,7 @@ def run(args: list[str]) -> int:
     """Parse and run; raises whatever the command raises."""
     import typer
 
+    check_utf8(args)
     command = typer.main.get_command(build(args))
     if "_ERGON_COMPLETE" in os.environ:
         command.main(args=args, prog_name="ergon")
@@ -74,6 +75,17 @@ def run(args: list[str]) -> int:
         # Without a command the help is an answer, but not a success: a script that names none has lost it.
         return stop.exit_code if args else 2
     return int(outcome) if isinstance(outcome, int) else 0
+
+
+def check_utf8(args: Sequence[str]) -> None:
+    """Refuse bytes that are no text before anything meets them. Raises CommandError: USAGE."""
+    from ergon_cli.exits import CommandError, ExitCode
+
+    for arg in args:
+        try:
+            arg.encode()
+        except UnicodeEncodeError:
+            raise CommandError(ExitCode.USAGE, f"not UTF-8: {arg!r}", "convert it to UTF-8 first") from None
 
 
 def build(args: Sequence[str]) -> typer.Typer:

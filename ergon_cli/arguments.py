@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ergon_cli.exits import MAX_LINES, CommandError, ExitCode
 from ergon_cli.import_errors import did_you_mean
-from ergon_cli.payloads import check_size, encoded, loads, members, not_json, read, read_stdin
+from ergon_cli.payloads import check_size, loads, members, not_json, read, read_stdin
 from ergon_cli.text import clip
 from ergon_runtime.codec import UNHINTED, hint_name, parse_json, parse_text
 from ergon_runtime.definitions import NO_DEFAULT
@@ -105,10 +105,6 @@ def _pair(pair: str) -> tuple[str, Given]:
             text = read(text)
         except CommandError as error:
             raise _ArgumentError(name, error.message) from None
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise _ArgumentError(name, "not UTF-8") from None
     return name, Given(text, is_json=mark != "=")
 
 
@@ -153,7 +149,9 @@ def _base(source: str) -> dict[str, Given]:
             text = read_stdin()
         case _:
             text = source
-            check_size(encoded(text, "--input"), "--input")
+            check_size(text.encode(), "--input")
+    if not text.strip():
+        raise CommandError(ExitCode.USAGE, "--input is empty", 'write {"name": value, ...}')
     try:
         value = loads(text)
     except ValueError as error:

@@ -41,13 +41,14 @@ def module_missing(target: str, root: Path) -> CommandError:
     if target.startswith("/"):
         path = Path(target)
         near = [each.name for each in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        return CommandError(ExitCode.IMPORT, f"no file {target}", did_you_mean(path.name, near))
+        return CommandError(ExitCode.IMPORT, f"no file {target}", did_you_mean(path.name, near) or "check the path")
     parent, _, last = target.rpartition(".")
     near = [module.name for module in pkgutil.iter_modules(_search_path(parent, root))]
     hint = did_you_mean(last, near)
     if hint and parent:
         hint = hint.replace(": ", f": {parent}.")
-    return CommandError(ExitCode.IMPORT, f"no module '{target}' (looked in {root} and the installed packages)", hint)
+    said = f"no module '{target}' (looked in {root} and the installed packages)"
+    return CommandError(ExitCode.IMPORT, said, hint or "write pkg.mod, path/file.py or mod:Name")
 
 
 def _search_path(parent: str, root: Path) -> list[str]:

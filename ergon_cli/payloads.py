@@ -11,27 +11,34 @@ from pathlib import Path
 
 from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.text import clip
+from ergon_runtime.codec import UNHINTED, parse_json
+from ergon_runtime.errors import CodecError
 
 MAX_BYTES = 2 * 1024 * 1024
 """The largest payload that a file or stdin may hold."""
+SEND_AS_TEXT = "--text sends it as it is"
 
 
 def parse_payload(payload: str | None, *, as_text: bool = False) -> str:
     """A signal's payload as JSON text: JSON if it parses, else a string; nothing is null.
 
-    Raises CommandError: USAGE for text that begins like JSON and is not.
+    Raises CommandError: USAGE for text that begins like JSON and is not, and for JSON that no flow could read.
     """
     if payload is None:
         return "null"
-    check_size(encoded(payload, "the payload"), "the payload")
+    check_size(payload.encode(), "the payload")
     if as_text:
         return json.dumps(payload)
     try:
         loads(payload)
     except ValueError as error:
         if payload.lstrip()[:1] in ("{", "[", '"'):
-            raise not_json("the payload", payload, error, "--text sends it as it is") from None
+            raise not_json("the payload", payload, error, SEND_AS_TEXT) from None
         return json.dumps(payload)
+    try:
+        parse_json(payload, UNHINTED)
+    except CodecError as error:
+        raise CommandError(ExitCode.USAGE, f"the payload cannot be stored: {error}", SEND_AS_TEXT) from None
     return payload
 
 
@@ -109,13 +116,6 @@ def decoded(data: bytes, what: str) -> str:
         raise CommandError(
             ExitCode.USAGE, f"{what} is not UTF-8 (byte {error.start})", "convert it to UTF-8 first"
         ) from None
-
-
-def encoded(text: str, what: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise CommandError(ExitCode.USAGE, f"{what} is not UTF-8", "convert it to UTF-8 first") from None
 
 
 def check_size(data: bytes, what: str) -> None:

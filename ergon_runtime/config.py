@@ -20,6 +20,8 @@ from ergon_runtime.errors import ConfigError
 DEFAULT_STORE = "sqlite:///ergon.db"
 DEFAULT_CONCURRENCY = 100
 DEFAULT_LEASE = "15s"
+SHORTEST_LEASE = 100
+"""Milliseconds."""
 KEYS = ("store", "modules", "worker.concurrency", "worker.lease")
 """Every key a file may have."""
 ENVIRONMENT = {
@@ -271,8 +273,8 @@ def _lease(value: _Value) -> int:
         lease = parse_duration(value.raw)
     except ConfigError as error:
         raise ConfigError(f"{value.origin}: worker.lease: {error}") from None
-    if lease == 0:
-        raise value.wrong("worker.lease", "longer than 0")
+    if lease < SHORTEST_LEASE:
+        raise value.wrong("worker.lease", f"{SHORTEST_LEASE}ms or longer")
     return lease
 
 

@@ -16,7 +16,7 @@ from ergon_runtime.mail import cancel_flow
 app = typer.Typer()
 
 
-@app.command("cancel", epilog="Example: ergon cancel A-17")
+@app.command("cancel", epilog="\b\nExample:\n  ergon cancel A-17")
 @shared
 async def cancel(
     state: State, ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Flow ids, or unique parts of them.")]

@@ -32,12 +32,12 @@ app = typer.Typer()
 
 @app.command(
     "schedule",
-    epilog="Examples: ergon schedule OrderFlow -a order_id=A-17 -a amount=9.50   |   ergon schedule hello --wait",
+    epilog="\b\nExamples:\n  ergon schedule hello --wait\n  ergon schedule OrderFlow -a order_id=A-17 -a amount=9.50",
 )
 @shared
 async def schedule(
     state: State,
-    flow: Annotated[str, typer.Argument(help="The flow type's name.")],
+    flow: Annotated[str, typer.Argument(metavar="FLOW", help="The flow type's name.")],
     arg: Annotated[
         list[str] | None,
         typer.Option("--arg", "-a", metavar="NAME=VALUE", help="name=text, name:=JSON or name:=@file; repeat it."),
@@ -50,7 +50,8 @@ async def schedule(
     version: Annotated[str | None, typer.Option("--version", help="The version; default: the last defined.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end, and print the result.")] = False,
     timeout: Annotated[
-        str | None, typer.Option("--timeout", metavar="DURATION", help="Stop waiting after this; exit 124.")
+        str | None,
+        typer.Option("--timeout", metavar="DURATION", help="With --wait: stop waiting after this; exit 124."),
     ] = None,
 ) -> ExitCode:
     """Schedule a flow and print its id."""
@@ -72,8 +73,8 @@ async def schedule(
             )
         elif not state.json:
             say(handle.id)
-        if not served:
-            note(f"no live worker serves {_named(definition)}; start one: ergon worker{_modules(state)}")
+            if not served and (created or not (await handle.status()).ended):
+                note(f"no live worker serves {_named(definition)}; start one: ergon worker{_modules(state)}")
         return await _wait(store, handle, definition, patience, state) if wait else ExitCode.OK
 
 
@@ -84,7 +85,7 @@ async def _wait(
         outcome = await handle.outcome(timeout=patience)
     except TimeoutError:
         row = await store.get(handle.id)
-        said = f"flow {handle.id} has not ended in time ({row.status if row else 'gone'})"
+        said = f"flow {handle.id} has not ended in time: it is {row.status if row else 'gone'}"
         show_error(CommandError(ExitCode.TIMEOUT, said, f"it goes on: ergon inspect {handle.id}"), as_json=state.json)
         return ExitCode.TIMEOUT
     value = json.loads(outcome.value) if outcome.value is not None else None

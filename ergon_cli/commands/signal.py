@@ -15,6 +15,7 @@ from ergon_cli.options import State, shared
 from ergon_cli.payloads import parse_payload
 from ergon_cli.render import note, say_json
 from ergon_cli.stores import existing_store
+from ergon_cli.text import clip
 from ergon_runtime import FlowQuery, FlowRow, Status, Store
 from ergon_runtime.mail import send_signal_text
 
@@ -26,13 +27,13 @@ _NUMBER = re.compile(r"-[0-9.]")
 @app.command(
     "signal",
     context_settings={"ignore_unknown_options": True},  # a payload may be a negative number
-    epilog="Examples: ergon signal approve-A-17 true   |   ergon signal note 'some words' --flow A-17",
+    epilog="\b\nExamples:\n  ergon signal approve-A-17 true\n  ergon signal note 'some words' --flow A-17",
 )
 @shared
 async def signal(
     state: State,
-    name: Annotated[str, typer.Argument(help="The name that flows wait for.")],
-    payload: Annotated[str | None, typer.Argument(help="JSON, else text. Default: null.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that flows wait for.")],
+    payload: Annotated[str | None, typer.Argument(metavar="PAYLOAD", help="JSON, else text. Default: null.")] = None,
     flow: Annotated[str | None, typer.Option("--flow", metavar="ID", help="Send it to this flow's mailbox.")] = None,
     everyone: Annotated[bool, typer.Option("--all", help="Send it to every flow that waits for it.")] = False,
     key: Annotated[str | None, typer.Option("--id", metavar="KEY", help="Equal keys of a name count once.")] = None,
@@ -41,28 +42,38 @@ async def signal(
     """Send a signal. One that nobody waits for is kept until somebody does."""
     if flow is not None and everyone:
         raise CommandError(ExitCode.USAGE, "--flow and --all exclude each other", "leave one of them out")
-    if not 0 < len(name) <= 200 or name.startswith("-"):
-        raise CommandError(
-            ExitCode.USAGE, f"{name!r} cannot be a signal's name", "give 1 to 200 characters, no leading -"
-        )
+    _check_names(name, key)
     if payload is not None and payload.startswith("-") and not text and not _NUMBER.match(payload):
         raise CommandError(ExitCode.USAGE, f"no such option: {payload}", "to send it as a payload add --text")
     body = parse_payload(payload, as_text=text)
     async with existing_store(state.load()) as store:
         waiting = await store.list(FlowQuery(waiting_on=f"signal:{name}", limit=MANY))
         if everyone:
-            sent = await _to_all(store, name, body, waiting, key)
+            sent, kept = await _to_all(store, name, body, waiting, key), False
         elif flow is not None:
             sent = [await _to_flow(store, name, body, flow, key)]
+            kept = all(row.id not in sent for row in waiting)
         else:
             await send_signal_text(store, name, body, flow=None, message_id=key)
-            sent = []
-        kept = not everyone and not any(flow is None or row.id in sent for row in waiting)
+            sent, kept = [], not any(_free(row, name) for row in waiting)
         if state.json:
             say_json({"signal": name, "payload": json.loads(body), "flows": sent, "kept": kept})
         elif kept:
             note(await _kept(store, name, sent))
     return ExitCode.OK
+
+
+def _check_names(name: str, key: str | None) -> None:
+    if not 0 < len(name) <= 200 or name.startswith("-"):
+        said = f"{clip(repr(name), 60)} cannot be a signal's name"
+        raise CommandError(ExitCode.USAGE, said, "give 1 to 200 characters, no leading -")
+    if key is not None and not 0 < len(key) <= 200:
+        raise CommandError(ExitCode.USAGE, f"{clip(repr(key), 60)} cannot be an --id", "give 1 to 200 characters")
+
+
+def _free(row: FlowRow, name: str) -> bool:
+    """Whether the flow waits for the name and no other signal is set apart for it."""
+    return any(wait.channel == f"signal:{name}" and not wait.reserved for wait in row.waits)
 
 
 async def _to_all(store: Store, name: str, body: str, waiting: list[FlowRow], key: str | None) -> list[str]:

@@ -36,7 +36,7 @@ class SafeFormatter(logging.Formatter):
         return safe(super().formatMessage(record))
 
 
-@app.command("worker", epilog="Examples: ergon worker -m flows   |   ergon worker -m flows.py --burst")
+@app.command("worker", epilog="\b\nExamples:\n  ergon worker -m flows\n  ergon worker -m flows.py --burst")
 @shared
 async def worker(
     state: State,

@@ -125,6 +125,7 @@ def test_bug_shows_no_traceback_unless_asked(
         (["probe", "a", "b"], "unexpected extra argument"),
         (["probe", "--store"], "requires an argument"),
         (["--json"], "missing command"),
+        (["probe", "a\udcff"], "not UTF-8: 'a\\udcff'"),
     ],
 )
 def test_wrong_usage_is_exit_2_in_our_form(args: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,7 +134,6 @@ def test_many_errors_are_counted() -> None:
         ([*GOOD, "express:="], "not JSON"),
         ([*GOOD, "express:=@/no/such"], "cannot read /no/such"),
         ([*GOOD, "express=maybe"], "express  "),
-        (["order_id=\udcff", "amount=1"], "order_id  not UTF-8"),
         (["order_id:=5", "amount=1"], "order_id  "),
         (["order_id:=null", "amount=1"], "order_id  "),
     ],
@@ -153,7 +152,7 @@ def test_hostile_argument_is_shown_harmlessly() -> None:
     [
         ('{"a": x}', "--input is not JSON (line 1, column 7"),
         ("[1]", "--input is not a JSON object"),
-        ("", "--input is not JSON (line 1, column 1"),
+        ("", "--input is empty"),
         ('{"a": NaN}', "NaN is not JSON"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a": 1, "a": 2}', "names 'a' twice"),

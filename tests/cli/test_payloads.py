@@ -31,11 +31,19 @@ def test_payload_as_text_is_never_json() -> None:
     assert parse_payload("5", as_text=True) == '"5"'
 
 
-@pytest.mark.parametrize("payload", ["{", " [1,", '"open', "{'a': 1}", "[NaN]", "x\udcff", "x" * (MAX_BYTES + 1)])
+@pytest.mark.parametrize(
+    "payload", ["{", " [1,", '"open', "{'a': 1}", "[NaN]", "1e999", '{"a":1,"a":2}', "[" * 99 + "]" * 99]
+)
 def test_payload_that_was_meant_otherwise_is_exit_2(payload: str) -> None:
     with pytest.raises(CommandError) as caught:
         parse_payload(payload)
     assert caught.value.code == 2
+    assert caught.value.hint == "--text sends it as it is"
+
+
+def test_payload_of_more_than_2_mib_is_exit_2() -> None:
+    with pytest.raises(CommandError, match="larger than 2 MiB"):
+        parse_payload("x" * (MAX_BYTES + 1), as_text=True)
 
 
 def test_members_keep_their_own_text() -> None:

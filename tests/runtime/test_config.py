@@ -139,7 +139,7 @@ def test_load_unknown_key_is_refused_with_advice(tmp_path: Path, text: str, said
         ("[worker]\nconcurrency = 0", "1 or more; got 0"),
         ("[worker]\nconcurrency = true", "1 or more; got True"),
         ("[worker]\nlease = 15", "a duration in quotes"),
-        ("[worker]\nlease = '0s'", "longer than 0"),
+        ("[worker]\nlease = '0s'", "100ms or longer"),
         ("[worker]\nlease = 'soon'", "not a duration: 'soon'"),
         ("modules = 'flows'", 'a list, as in ["flows"]'),
         ("modules = [1]", "a list of names"),
