@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from operator import attrgetter
+from types import NoneType
 from typing import Any, ClassVar, TypeAlias
 
 from ergon_runtime.core.flows import Status
@@ -230,6 +231,15 @@ _BY_KIND: dict[str, type[Entry]] = {cls.kind: cls for cls in _CLASSES}
 _FIELDS: dict[str, Callable[[Entry], Any]] = {
     cls.kind: attrgetter(*(field.name for field in fields(cls))) for cls in _CLASSES
 }
+_TEXT = (str, NoneType)
+_TYPES: dict[str, list[Any]] = {
+    cls.kind: [
+        {"int": int, "bool": bool, "int | None": (int, NoneType), "str | None": _TEXT}.get(str(field.type), str)
+        for field in fields(cls)
+    ]
+    for cls in _CLASSES
+}
+"""What the fields of each kind are in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,18 +253,25 @@ class Recorded:
 
 def pack(entry: Entry, commit: int) -> bytes:
     """An entry in its stored form."""
-    row = [entry.kind, commit, *_FIELDS[entry.kind](entry)]
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
+    return _bytes([entry.kind, commit, *_FIELDS[entry.kind](entry)])
 
 
 def unpack(row: bytes, seq: int) -> Recorded:
     """Read a stored entry. Raises ValueError when it is none of ours."""
     try:
         kind, commit, *values = json.loads(row)
-        cls = _BY_KIND[kind]
-        return Recorded(seq, int(commit), cls(*values[: len(fields(cls))]))
-    except (ValueError, KeyError, TypeError) as error:
+        cls, types = _BY_KIND[kind], _TYPES[kind]
+        values = values[: len(types)]
+        if not isinstance(commit, int) or not all(map(isinstance, values, types)):
+            raise ValueError(f"a field of {kind!r} has the wrong type")
+        return Recorded(seq, commit, cls(*values))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"journal entry {seq} cannot be read: {error}") from error
+
+
+def _bytes(row: list[Any]) -> bytes:
+    # what the reader does with half a surrogate pair: whatever text was recorded is read back
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,13 +283,15 @@ class Outcome:
     error: str | None = None
 
     def pack(self) -> bytes:
-        return json.dumps([self.status, self.value, self.error], ensure_ascii=False, separators=(",", ":")).encode()
+        return _bytes([self.status, self.value, self.error])
 
     @classmethod
     def unpack(cls, data: bytes) -> Outcome:
         """Raises ValueError when the data is not an outcome."""
         try:
-            status, value, error = json.loads(data)
+            status, value, error, *_ = json.loads(data)
+            if not all(isinstance(text, _TEXT) for text in (value, error)):
+                raise ValueError("its value or error is no text")
             return cls(Status(status), value, error)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"stored outcome cannot be read: {error}") from error
