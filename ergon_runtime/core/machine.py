@@ -108,7 +108,7 @@ class FlowMachine:
         self._pool = dict(history.pool)
         self._remembered: list[tuple[int, str]] = []
         self._gone: dict[str, tuple[str, str]] = {}
-        self._unseen: set[tuple[str, str]] = set(history.marks)
+        self._unseen = set(history.marks) | {(AttemptFailed.kind, key) for key in history.failures}
         self._patches: dict[str, bool] = {}
         self.loop = FlowLoop(self, f"{seed}/{self.life}", report)  # type: ignore[abstract]  # the rest refuses, by table
 
@@ -203,12 +203,11 @@ class FlowMachine:
         """Register an operation. Raises Evicted if the flow is leaving memory or has a fault."""
         if self.loop.evicted:
             raise Evicted
-        begun = self.marks.get(("begun", op.key))
-        if begun is not None and isinstance(begun, StepBegun) and begun.digest != op.digest:
-            raise self.stop(
-                self._divergence(op.key, f"{op.key} was begun with other arguments", begun, (describe(op),))
-            )
-        self._unseen.discard(("begun", op.key))
+        for begun in (self.marks.get((StepBegun.kind, op.key)), self.open.failures.get(op.key)):
+            if isinstance(begun, StepBegun | AttemptFailed) and begun.digest != op.digest:
+                message = f"{op.key} was begun with other arguments"
+                raise self.stop(self._divergence(op.key, message, begun, (describe(op),)))
+        self._unseen -= {(StepBegun.kind, op.key), (AttemptFailed.kind, op.key)}
         self._gone.pop(op.key, None)
         self.open.add(op)
         remembered = self._pool.get(op.key)
@@ -377,7 +376,7 @@ class FlowMachine:
 
     def _leftover_marker(self) -> Fault:
         kind, key = min(self._unseen)
-        marker = self.marks[kind, key]
+        marker = self.marks.get((kind, key)) or self.open.failures[key]
         return self._divergence(key, f"the code does not ask for {describe(marker)}", marker, self._open_requests())
 
     def _open_requests(self) -> tuple[str, ...]:

@@ -177,6 +177,19 @@ def test_e6_marker_asked_for_late_is_no_divergence_before_that() -> None:
     assert replayed(code, journal).machine.markers == []
 
 
+def test_e6_step_that_was_tried_and_is_not_asked_for_again_is_divergence() -> None:
+    flow = started(steps_named("a")).try_failed("a", again=1000).go()
+    assert diverges(steps_named("b"), flow) == ("a", "step a(null)", ("step b(null)",))
+
+
+def test_e6_step_that_was_tried_with_other_arguments_is_divergence() -> None:
+    async def changed() -> None:
+        await step("a", [2])
+
+    flow = started(steps_named("a")).try_failed("a", again=1000).go()
+    assert diverges(changed, flow) == ("a", "step a(null)", ("step a(2)",))
+
+
 def test_e6_divergence_names_the_waiting_line() -> None:
     fault = fault_of(Flow(steps_named("c"), Flow(steps_named("a")).play().journal).begin)
     assert fault.where is not None
