@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf
 from typing import ClassVar
 
 from ergon_runtime.errors import CodecError, NonRetryableError
@@ -39,10 +40,11 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
             raise ValueError(f"max_attempts must be 1 or more, not {self.max_attempts}")
-        if seconds(self.initial) < 0 or seconds(self.max_delay) < 0:
-            raise ValueError("initial and max_delay must not be negative")
-        if self.multiplier < 1:
-            raise ValueError(f"multiplier must be 1 or more, not {self.multiplier}")
+        for name, duration in (("initial", self.initial), ("max_delay", self.max_delay)):
+            if not 0 <= seconds(duration) < inf:
+                raise ValueError(f"{name} must be a finite time, and not negative: not {duration}")
+        if not 1 <= self.multiplier < inf:
+            raise ValueError(f"multiplier must be 1 or more, and finite: not {self.multiplier}")
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter is a fraction from 0 to 1, not {self.jitter}")
 
