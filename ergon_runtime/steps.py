@@ -134,11 +134,13 @@ class StepBodies:
                     value = await work()
                 else:
                     loop = asyncio.get_running_loop()
-                    value = await loop.run_in_executor(self._pool, context.copy().run, work)
+                    value = await loop.run_in_executor(self._pool, context.copy().run, _in_thread, work)
             text = definition.encode_result(value)
         except asyncio.CancelledError as error:
             entry = self._stopped(body) if body.stop_asked else self._failed(body, error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  the step boundary: what the body raises is its error
+        except (KeyboardInterrupt, GeneratorExit):
+            raise  # these end the worker or the task, whatever runs in it
+        except BaseException as error:  # noqa: BLE001  the step boundary: what the body raises is its error
             entry = self._failed(body, error)
         else:
             entry = self._ended(body, value=text)
@@ -209,3 +211,11 @@ class StepBodies:
     def _add(self, entry: StepEntry) -> None:
         self.results.append(entry)
         self._wake()
+
+
+def _in_thread(work: Callable[[], Any]) -> Any:
+    """Call a sync body. StopIteration becomes RuntimeError, as in a coroutine: a future never ends by it."""
+    try:
+        return work()
+    except StopIteration as error:
+        raise RuntimeError("the step raised StopIteration") from error

@@ -72,7 +72,10 @@ def is_retryable(error: BaseException, policy: RetryPolicy) -> bool:
     """What the error's class, the error itself and the policy's classes say, whatever the number of tries."""
     if not isinstance(error, Exception) or isinstance(error, (NonRetryableError, CodecError, *policy.non_retryable)):
         return False
-    verdict = getattr(error, "is_retryable", None)
-    if callable(verdict) and not verdict():
+    try:
+        verdict = getattr(error, "is_retryable", None)
+        if callable(verdict) and not verdict():
+            return False
+    except Exception:  # noqa: BLE001  the user's own code: an error that cannot say whether is not tried again
         return False
     return policy.retryable is None or isinstance(error, policy.retryable)
