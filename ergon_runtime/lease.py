@@ -52,7 +52,8 @@ class HeldLease:
 
 
 class Keeper:
-    """Renews a worker's leases every third of their length.
+    """Renews a worker's leases every third of their length, and soon again after a failure: leases must not become
+    unsafe because the store was busy once.
 
     `held` lists the leases; `beat` is the worker's sign of life; `deliver` gets a flow's mail, or None when its lease
     is lost. All three are called from the keeper's thread.
@@ -96,22 +97,23 @@ class Keeper:
             self._stop.set()
         try:
             while not self._stop.is_set():
-                await self.renew()
+                pause = self._length / (3_000 if await self.renew() else 30_000)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), self._length / 3000)
+                    async with asyncio.timeout(pause):
+                        await self._stop.wait()
             await self._sign_off()
         finally:
             await self._store.close()
 
-    async def renew(self) -> None:
-        """Renew all leases once, and show a sign of life."""
+    async def renew(self) -> bool:
+        """Renew all leases once, and show a sign of life; False if the store failed."""
         held, sent = list(self._held()), self._boot()
         try:
             await self._store.open()
             mail = await self._store.extend([each.lease for each in held], self._length, self._beat())
         except StoreError as error:
             log.warning("leases could not be renewed, will try again: %s", error)
-            return
+            return False
         for each in held:
             found = mail.get(each.lease.flow)
             if found is None:
@@ -119,6 +121,7 @@ class Keeper:
             else:
                 each.renewed(sent)
             self._deliver(each, found)
+        return True
 
     async def _sign_off(self) -> None:
         beat = self._beat()

@@ -14,6 +14,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 from ergon_runtime.codec import encode_error
@@ -134,7 +135,7 @@ class StepBodies:
                     value = await work()
                 else:
                     loop = asyncio.get_running_loop()
-                    value = await loop.run_in_executor(self._pool, context.copy().run, _in_thread, work)
+                    value = await loop.run_in_executor(self._pool, context.copy().run, partial(_in_thread, work))
             text = definition.encode_result(value)
         except asyncio.CancelledError as error:
             entry = self._stopped(body) if body.stop_asked else self._failed(body, error)
