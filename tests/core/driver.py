@@ -223,7 +223,7 @@ class Flow:
         for op in [*machine.open.take_asked(), *machine.open.take_retries(self.clock)]:
             self._consider(op)
         for op in machine.open.take_stops():
-            if op.key not in self.running and not any(r.key == op.key for r in self.results):
+            if op.key not in self.running and not any(r.key == op.key and r.kind != "attempt" for r in self.results):
                 self.stop(op)
 
     def _consider(self, op: StepOp) -> None:
@@ -323,9 +323,9 @@ class Flow:
     def _pass_time(self) -> bool:
         due = self.machine.open.due()
         if self._events and (due is None or self._events[0][0] <= due):
-            at, _, event = heapq.heappop(self._events)
-            self.clock = max(self.clock, at)
-            event()
+            self.clock = max(self.clock, self._events[0][0])
+            while self._events and self._events[0][0] <= self.clock:
+                heapq.heappop(self._events)[2]()
             return True
         if due is None:
             return False
