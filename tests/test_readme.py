@@ -103,3 +103,18 @@ def test_variables_that_pages_name_are_read_somewhere() -> None:
     named = {name for page in PAGES for name in re.findall(r"\bERGON_[A-Z_]+\b", page.read_text())}
     assert named
     assert [name for name in sorted(named) if f'"{name}"' not in code] == []
+
+
+def test_architecture_names_only_files_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    tree = page.split("```")[1]
+    named = set(re.findall(r"\b\w+\.py\b", tree))
+    folders = [
+        ROOT / "ergon_runtime",
+        ROOT / "ergon_runtime" / "core",
+        ROOT / "ergon_runtime" / "stores",
+        ROOT / "ergon_cli",
+    ]
+    there = {path.name for folder in folders for path in folder.glob("*.py") if not path.name.startswith("_")}
+    assert named
+    assert named <= there
