@@ -1,4 +1,4 @@
-"""The one writer of a SQLite store: locks, groups, cancelled callers, wake-ups, and that nothing acknowledged is lost."""
+"""The one writer of a SQLite store: locks, groups, cancelled callers, wake-ups, and nothing acknowledged is lost."""
 
 from __future__ import annotations
 
