@@ -10,6 +10,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,8 @@ HIDDEN = (
     *(f"{Path(__file__).parent.parent / name}{os.sep}" for name in ("ergon_cli", "ergon_runtime")),
 )
 """Where frames come from that say nothing to the author of a module."""
+LIBRARIES = tuple({f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+"""Where frames come from that say less than those above them."""
 MAX_FRAMES = 2
 
 
@@ -73,7 +76,8 @@ def user_lines(error: BaseException) -> list[str]:
         return said
     lines: list[str] = []
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(HIDDEN)]
-    for frame in frames[-MAX_FRAMES:]:
+    own = [frame for frame in frames if not frame.filename.startswith(LIBRARIES)]
+    for frame in (own or frames)[-MAX_FRAMES:]:
         lines.append(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}')
         if frame.line:
             lines.append(f"    {frame.line}")

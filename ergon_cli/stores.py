@@ -15,13 +15,23 @@ from ergon_runtime.stores import parse
 
 def missing_file(config: Config) -> Path | None:
     """The file that the configured store lives in, if it does not exist yet. Raises StoreUnavailable if even its folder
-    does not, ConfigError for the address."""
-    path = parse(config.store_url).path
-    if path is None or path.exists():
+    does not, or may not be looked into; ConfigError for the address."""
+    path, origin = parse(config.store_url).path, config.origins["store"]
+    if path is None:
         return None
-    if not path.parent.is_dir():
-        raise StoreUnavailable(f"the folder of store {path} does not exist (store from: {config.origins['store']})")
-    return path
+    try:
+        path.stat()
+    except FileNotFoundError:
+        if path.parent.is_dir():
+            return path
+        said = f"the folder of store {path} does not exist (store from: {origin}); create it, or name another"
+        raise StoreUnavailable(said) from None
+    except OSError as error:
+        said = (
+            f"cannot look for store {path}: {error.strerror} (store from: {origin}); check the path and its permissions"
+        )
+        raise StoreUnavailable(said) from None
+    return None
 
 
 @contextlib.asynccontextmanager

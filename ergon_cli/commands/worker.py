@@ -16,7 +16,7 @@ import typer
 
 from ergon_cli.exits import ExitCode
 from ergon_cli.hashseed import under_hash_seed
-from ergon_cli.loading import load_flows
+from ergon_cli.loading import default_module, load_flows
 from ergon_cli.options import State, shared
 from ergon_cli.render import note, say_json
 from ergon_cli.text import safe
@@ -48,6 +48,8 @@ async def worker(
 ) -> ExitCode:
     """Run flows: claim those that are due, and run their steps."""
     config = state.load(concurrency=concurrency, lease=lease)
+    if not config.modules:
+        default_module(config.root)  # in a wrong folder this ends it, before a store is created there
     async with open_store(config.store_url) as store:
         identity = await store.identity()
     under_hash_seed(identity.hash_seed)

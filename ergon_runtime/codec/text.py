@@ -50,10 +50,10 @@ def parse_text(text: str, hint: Any) -> object:
     members = _members(hint)
     if not members or any(is_open(member) or member is str for member in members):
         return text
-    if any(_is_structure(member) for member in members):
-        return parse_json(text, hint)
     # Without None, since no text stands for it.
     plain: Any = cast(Any, typing.Union)[tuple(members)]
+    if any(_is_structure(member) for member in members):
+        return parse_json(text, plain)
     adapter = adapter_for(plain, None)  # without options, so that the text of bytes is not base64
     if adapter is None:
         raise _unreadable(hint)

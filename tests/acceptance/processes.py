@@ -25,17 +25,18 @@ class Shop:
     environ: dict[str, str] = field(default_factory=dict)
     workers: list[Process] = field(default_factory=list)
 
-    def run(self, *args: str, code: int | None = 0, given: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; fail if it ends with another code."""
+    def run(
+        self, *args: str, code: int | None = 0, given: str | None = None, **more: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; fail if it ends with another code. `more` goes to subprocess.run."""
         done = subprocess.run(
             [sys.executable, "-m", "ergon_cli", *args],
-            cwd=self.folder,
             env=self._environment(),
-            input=given,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
+            **({"cwd": self.folder, "input": given} | more),
         )
         assert code is None or done.returncode == code, (args, done.returncode, done.stdout, done.stderr)
         return done

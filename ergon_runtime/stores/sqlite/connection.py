@@ -115,6 +115,8 @@ def _find(path: str) -> None:
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         raise StoreUnavailable(f"no folder {folder} for the store {path}; create it, or name another place")
+    if os.path.isdir(path):
+        raise StoreUnavailable(f"{path} is a folder; name a file in it, as in sqlite:///{path}/ergon.db")
     if not os.path.exists(path):
         raise StoreUnavailable(f"no store at {path}; start a worker or schedule a flow to create it")
 
