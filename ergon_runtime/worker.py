@@ -16,6 +16,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import Context
 from datetime import timedelta
 from pathlib import Path
@@ -297,10 +298,9 @@ class RunningWorker:
         timeout = POLL
         if self._next_due is not None and self._room():
             timeout = min(timeout, max(0.001, (self._next_due - self.engine.clock()) / 1000))
-        try:
-            await asyncio.wait_for(self._look.wait(), timeout)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._look.wait()
 
     async def _listen(self) -> None:
         """Pass the store's hints on."""
