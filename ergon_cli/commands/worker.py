@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from types import TracebackType
 from typing import Annotated
 
 import typer
@@ -29,11 +30,17 @@ LOOK = 0.1
 STOP_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
 
+ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
 class SafeFormatter(logging.Formatter):
     """One record, one line: what came from a store or a flow cannot forge another, nor rule the terminal."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
         return safe(super().formatMessage(record))
+
+    def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802  logging's name
+        return "\n".join(safe(line) for line in super().formatException(ei).split("\n"))
 
 
 @app.command("worker", epilog="\b\nExamples:\n  ergon worker -m flows\n  ergon worker -m flows.py --burst")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import Shell
+from ergon_runtime import registry
+from tests.cli.shell import FLOWS, Shell
 
 
 @pytest.fixture
@@ -16,3 +19,16 @@ def ergon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     for name in ("ERGON_STORE", "ERGON_MODULES"):
         monkeypatch.delenv(name, raising=False)
     return Shell(tmp_path, capsys)
+
+
+@pytest.fixture
+def flows(ergon: Shell) -> Iterator[None]:
+    """A flows.py in that folder. Afterwards what was imported from there is forgotten."""
+    (ergon.folder / "flows.py").write_text(FLOWS)
+    modules, paths = set(sys.modules), list(sys.path)
+    with registry.isolated():
+        yield
+    sys.path[:] = paths
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(ergon.folder)):
+            del sys.modules[name]

@@ -15,6 +15,24 @@ from ergon_runtime import Store, open_store
 
 T = TypeVar("T")
 URL = "sqlite:///ergon.db"
+FLOWS = """
+from decimal import Decimal
+from ergon_runtime import flow, wait_signal
+
+@flow
+async def order(n: int, amount: Decimal = Decimal("1.50"), note: str | None = None) -> str:
+    return f"{n} {amount} {note}"
+
+@flow(version="v1")
+async def greet(name): return [type(name).__name__, name]
+
+@flow(name="greet", version="v2")
+async def greet_again(name): return name
+
+@flow
+async def broken() -> None:
+    raise ValueError("no luck \\x1b[2J")
+"""
 
 
 class Shell:

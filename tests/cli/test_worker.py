@@ -1,0 +1,100 @@
+"""`ergon worker`: its first line, the end of a burst, how it is stopped, and what its log may not do to a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from typing import cast
+
+import pytest
+
+from ergon_cli.commands import worker as command
+from ergon_runtime import RunningWorker, Store
+from tests.cli.shell import Shell, in_store
+
+
+@pytest.fixture
+def seeded(ergon: Shell, flows: None, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """A folder with flows.py and a store, whose hash seed this process claims to run under."""
+
+    async def seed(store: Store) -> str:
+        return (await store.identity()).hash_seed
+
+    monkeypatch.setenv("PYTHONHASHSEED", in_store(seed))
+    return ergon
+
+
+def test_first_line_names_the_store_in_full_the_durability_and_the_flow_types(seeded: Shell) -> None:
+    assert seeded("worker", "--burst") == 0
+    first = seeded.err.splitlines()[0]
+    assert f" · sqlite:///{seeded.folder}/ergon.db · " in first
+    assert "durability full: what was acknowledged survives a power cut" in first
+    assert first.endswith(" · flows order, greet@v1, greet@v2, broken")
+    assert seeded.out == ""
+
+
+def test_durability_is_the_one_in_force(seeded: Shell) -> None:
+    assert seeded("worker", "--burst", "--store", "sqlite:///ergon.db?synchronous=normal") == 0
+    assert "durability normal" in seeded.err
+
+
+def test_first_line_as_json(seeded: Shell) -> None:
+    assert seeded("worker", "--burst", "--json", "-c", "3", "--lease", "2s") == 0
+    (said,) = seeded.json
+    assert said["store"] == f"sqlite:///{seeded.folder}/ergon.db"
+    assert said["flows"] == ["order", "greet@v1", "greet@v2", "broken"]
+    assert (said["concurrency"], said["lease_ms"]) == (3, 2000)
+
+
+def test_burst_ends_when_its_flows_have_ended(seeded: Shell) -> None:
+    for number in range(3):
+        assert seeded("schedule", "order", "-a", f"n={number}", "--id", f"o{number}") == 0
+    assert seeded("schedule", "broken", "--id", "b") == 0
+    assert seeded("schedule", "order", "-a", "n=9", "--delay", "1h", "--id", "late") == 0
+    assert seeded("worker", "--burst") == 0
+    assert "\x1b" not in seeded.err
+    assert seeded("list") == 0
+    status = {row[0]: row[2] for row in seeded.rows}
+    assert status == {"o0": "completed", "o1": "completed", "o2": "completed", "b": "failed", "late": "waiting"}
+
+
+def test_worker_in_a_folder_without_flows_creates_no_store(ergon: Shell) -> None:
+    assert ergon("worker") == 2
+    assert "name one: -m MODULE" in ergon.err
+    assert list(ergon.folder.iterdir()) == []
+
+
+class Busy:
+    """As much of a running worker as a signal meets."""
+
+    busy = 3
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_first_signal_drains_and_the_second_stops_at_once(
+    number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    stop, running = asyncio.Event(), cast(RunningWorker, Busy())
+    command._on_signal(number, stop, running)
+    assert stop.is_set()
+    assert ended == []
+    assert capsys.readouterr().err.startswith("draining: 3 running flows")
+    command._on_signal(number, stop, running)
+    assert ended == [code]
+    assert capsys.readouterr().err.startswith("stopped at once")
+
+
+def test_log_lines_are_shown_and_never_obeyed() -> None:
+    try:
+        raise ValueError("\x1b[2J\u202e")
+    except ValueError:
+        record = logging.LogRecord("name", logging.ERROR, "", 1, "a\tb \x1b[31m\r", None, sys.exc_info())
+    lines = command.SafeFormatter("%(levelname)s %(message)s").format(record).split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert lines[0].endswith("a\\x09b \\x1b[31m\\x0d")
+    assert lines[-1] == "ValueError: \\x1b[2J\\u202e"
