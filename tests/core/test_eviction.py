@@ -46,15 +46,19 @@ def test_l6_eviction_ends_every_task_and_refuses_durable_operations() -> None:
     watch = Watch()
 
     async def code() -> None:
-        async with asyncio.TaskGroup() as group:  # needs several rounds: it awaits its tasks again
-            group.create_task(watch.hold("a"))
-            group.create_task(watch.hold("b"))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(watch.hold("a"))
+                group.create_task(watch.hold("b"))
+                await watch.hold("body")  # the group awaits its tasks again: one round is not enough
+        finally:
+            watch.ended.append("group")
 
     flow = started(code)
     keys = [op.key for op in flow.machine.open]
     evict(flow.machine)
-    assert sorted(watch.ended) == ["a", "b"]
-    assert watch.refused == [Evicted, Evicted]
+    assert sorted(watch.ended) == ["a", "b", "body", "group"]
+    assert watch.refused == [Evicted] * 3
     assert [op.key for op in flow.machine.open] == keys
 
 

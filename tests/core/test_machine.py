@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ergon_runtime.core.entries import CancelReceived
 from ergon_runtime.core.faults import FaultKind
+from ergon_runtime.core.machine import milliseconds
 from tests.core.asks import child, here, loop_here, signal, step
 from tests.core.driver import START, Code, Delivery, Flow, fault_of, replayed, started
 
@@ -61,6 +64,11 @@ def test_e4_timer_is_due_at_the_time_asked_plus_delay_rounded_up_to_milliseconds
     assert dues[3] - START - 5 == 300
 
 
+@given(st.integers(0, 4_000_000_000_000), st.integers(0, 10**9))
+def test_e4_float_noise_below_a_microsecond_adds_no_millisecond(now: int, delay: int) -> None:
+    assert milliseconds(now / 1000 + delay / 1000) == now + delay
+
+
 def test_e4_timer_asked_after_a_crash_is_due_when_it_was() -> None:
     async def code() -> None:
         await step("a")
@@ -110,15 +118,12 @@ def test_e6_entry_of_an_abandoned_operation_is_skipped_live_and_in_replay() -> N
 
 def test_e6_entry_of_an_operation_outlived_by_the_flow_is_no_divergence() -> None:
     async def code() -> None:
-        kid = child(detached=True)
-        task = asyncio.create_task(kid.end())
+        loop_here().call_later(0.01, print)
         await step("a")
-        task.cancel()
 
-    flow = started(code).child_end("f/kid").end("a")
-    flow.mail.reverse()
-    flow.go()
+    flow = started(code).end("a").wait(10)
     assert flow.outcome is not None
+    assert flow.kinds() == ["started", "step", "timer"]
     assert replayed(code, flow.journal, ended=True).machine.done
 
 
@@ -164,6 +169,14 @@ def test_e6_marker_not_asked_for_is_divergence_when_nothing_recorded_is_left() -
 
     fault = diverges(steps_named("a", "b"), started(code).end("a").go())
     assert fault == ("new", "patched new", ("step b(null)",))
+
+
+def test_e6_marker_not_asked_for_is_divergence_when_the_flow_ends() -> None:
+    async def code() -> None:
+        here().patched("new")
+        await signal("never")
+
+    assert diverges(steps_named(), started(code)) == ("new", "patched new", ("the end",))
 
 
 def test_e6_marker_asked_for_late_is_no_divergence_before_that() -> None:
@@ -228,6 +241,17 @@ def test_e8_fresh_flow_takes_the_patch_and_records_it_once() -> None:
 def test_e8_marker_goes_into_the_next_commit_before_completions() -> None:
     flow = started(upgraded).end("a").go().end("b").go()
     assert flow.kinds() == ["started", "step", "patched", "step"]
+
+
+def test_e8_flow_that_has_recorded_only_its_start_is_live() -> None:
+    async def patched_first() -> object:
+        found = here().patched("new")
+        await before_upgrade()
+        return found
+
+    journal = started(before_upgrade).journal
+    assert [record.entry.kind for record in journal] == ["started"]
+    assert Flow(patched_first, journal).play().result is True
 
 
 @pytest.mark.parametrize("done", [1, 2])
