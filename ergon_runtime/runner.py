@@ -318,11 +318,13 @@ class Runner:
             raise LeaseLost(self.held.lease.flow)
 
     async def _retry(self, send: Callable[[], Awaitable[T]]) -> T:
-        """Send until it is answered or the lease may be over; sends are idempotent (C1)."""
-        delay = 0.02
+        """Send until it is answered or the lease may be over; sends are idempotent (C1).
+
+        The lease counts from the first send: that one may be what was applied, though a later one was answered (C6).
+        """
+        delay, sent = 0.02, self._engine.boot()
         while True:
             self._fence()
-            sent = self._engine.boot()
             try:
                 reply = await send()
             except StoreUnavailable as error:

@@ -135,7 +135,7 @@ def decide(machine: FlowMachine, s: Situation) -> Decision:
         return chosen.draft(machine, status=Status.PENDING, due=s.clock, release=True)
     if chosen.entries or chosen.aside or chosen.waits != s.waits:
         return chosen.draft(machine)
-    return Park(machine.open.due())
+    return Park(machine.open.due(retries=not s.draining))
 
 
 def finish(machine: FlowMachine, s: Situation, ending: Ending) -> Draft:

@@ -192,13 +192,14 @@ class OpenOperations:
             self._channels = frozenset(self._listeners)
         return self._channels
 
-    def due(self) -> int | None:
-        """When the next timer or retry falls due."""
+    def due(self, *, retries: bool = True) -> int | None:
+        """When the next timer or retry falls due; without `retries`, which a worker that drains does not make, the next
+        timer."""
         while self._timers and not self.holds(self._timers[0][2]):
             heapq.heappop(self._timers)
         while self._retries and not self._retry_pending(*self._retries[0]):
             heapq.heappop(self._retries)
-        heads = [heap[0][0] for heap in (self._timers, self._retries) if heap]
+        heads = [heap[0][0] for heap in (self._timers, self._retries if retries else []) if heap]
         return min(heads, default=None)
 
     def timers_due(self, clock: int, limit: int) -> list[TimerOp]:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 EPOCH = 1_700_000_000_000
 """The store's clock when a virtual loop is at 0."""
 LEASE = 3.0
-PATIENCE = 100_000.0
+PATIENCE = 2_000.0
 """Virtual seconds after which a test has failed."""
 
 
