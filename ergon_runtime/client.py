@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from dataclasses import is_dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any, Generic, TypeVar, cast, overload
 
-from ergon_runtime.codec import UNHINTED, decode_error, describe_error, for_hint
+from pydantic import BaseModel
+
+from ergon_runtime.codec import UNHINTED, allow, decode_error, describe_error, for_hint
 from ergon_runtime.core.entries import Outcome
 from ergon_runtime.core.flows import FlowQuery, FlowRow, NewFlow, Status
 from ergon_runtime.core.retry import seconds
@@ -190,6 +194,7 @@ async def create_flow(
         raise DefinitionError(
             f"{flow_id!r} cannot be a flow id: begin with a letter or digit, then up to 199 of A-Z a-z 0-9 . _ : @ = -"
         )
+    registry.resolve()
     flow = NewFlow(
         id=flow_id or secrets.token_hex(8),
         type=definition.name,
@@ -207,6 +212,9 @@ async def send_signal(
     store: Store, name: str, payload: object, *, flow: str | None, message_id: str | None = None
 ) -> bool:
     """Send a signal, its payload by the tagged codec. Raises CodecError."""
+    registry.resolve()
+    if is_dataclass(payload) or isinstance(payload, BaseModel | Enum):
+        allow(type(payload))  # the caller has it in hand, wherever it is defined
     text = for_hint(UNHINTED).encode(payload, f"payload of signal {name}")
     return await send_signal_text(store, name, text, flow=flow, message_id=message_id)
 

@@ -95,9 +95,16 @@ async def wait_signal(name: str, type: Any = UNHINTED, timeout: float | timedelt
     if not 0 < len(name) <= 200:
         raise DefinitionError("a signal's name has 1 to 200 characters")
 
+    def payload(text: str) -> Any:
+        try:
+            return codec.decode(text, where)
+        except CodecError:  # programs send tagged values, as they know no hint; people send plain JSON
+            value = for_hint(UNHINTED).decode(text, where)
+            return codec.decode(codec.encode(value, where), where)
+
     def accepts(text: str) -> bool:
         try:
-            codec.decode(text, where)
+            payload(text)
         except CodecError:
             return False
         return True
@@ -105,7 +112,7 @@ async def wait_signal(name: str, type: Any = UNHINTED, timeout: float | timedelt
     async with asyncio.timeout(None if timeout is None else seconds(timeout)):
         received = await asking.signal(machine, name, accepts)
     try:
-        return codec.decode(received.value, where)
+        return payload(received.value)
     except CodecError as unfit:
         raise unreadable(machine, received.key, unfit) from None
 

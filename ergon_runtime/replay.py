@@ -133,8 +133,9 @@ class _Replay:
             self._check_end()
 
     def _observe(self, how: str, key: str, _: int) -> None:
-        record = self._history.pool.get(key) if how == "pool" else next(self._recorded, None)
-        self.delivered.append(describe(record.entry) if record is not None else key)
+        if how != "pool":  # what earlier lives left is not of this recording
+            record = next(self._recorded, None)
+            self.delivered.append(describe(record.entry) if record is not None else key)
 
     def _check_end(self) -> None:
         """The recorded flow has ended: so must the code, in the same way."""

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from random import random
 from typing import Any, TypeVar, assert_never
 
-from ergon_runtime.codec import encode_error
+from ergon_runtime.codec import describe_error, encode_error
 from ergon_runtime.core.decide import (
     Begin,
     ContinueFlow,
@@ -41,11 +38,10 @@ from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.flows import CRASH_LOOP, Claim, Commit, CommitReply, Status
 from ergon_runtime.core.history import History
 from ergon_runtime.core.machine import ENGINE, ContinueAsNew, FlowMachine
-from ergon_runtime.definitions import FlowDefinition
+from ergon_runtime.engine import Engine
 from ergon_runtime.errors import CodecError, Conflict, LeaseLost, StoreUnavailable
-from ergon_runtime.lease import HeldLease, boot_seconds
+from ergon_runtime.lease import HeldLease
 from ergon_runtime.steps import StepBodies
-from ergon_runtime.stores.contract import Store
 from ergon_runtime.turns import in_callback
 
 log = logging.getLogger(__name__)
@@ -56,28 +52,6 @@ PAGE = 1000
 """Journal entries read at a time."""
 SLOW_TURN = 1.0
 """Seconds of flow code without an await after which a warning names the flow (L5)."""
-
-
-def wall_milliseconds() -> int:
-    """This machine's clock."""
-    return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """What all runners of one worker share. Clocks, randomness and ids are fields so that a simulation can own them."""
-
-    store: Store
-    worker: str
-    find: Callable[[str, str | None], FlowDefinition]
-    fingerprint: str
-    lease: int
-    pool: Executor | None = None
-    grace: float = 5.0
-    clock: Callable[[], int] = wall_milliseconds
-    boot: Callable[[], float] = boot_seconds
-    spread: Callable[[], float] = random
-    new_id: Callable[[], str] = field(default=lambda: secrets.token_hex(8))
 
 
 @dataclass(slots=True)
@@ -329,7 +303,7 @@ class Runner:
                 reply = await send()
             except StoreUnavailable as error:
                 log.info("store unavailable, trying again: %s", error)
-                await asyncio.sleep(delay)
+                await asyncio.sleep(min(delay, max(0.0, self.held.left(self._engine.boot()))))
                 delay = min(1.0, delay * 2)
                 continue
             if isinstance(reply, CommitReply) and reply.held:
@@ -394,9 +368,17 @@ class Runner:
         flow = self.claim.lease.flow
         match ending:
             case Outcome():
-                level = logging.WARNING if ending.status is Status.FAILED else logging.DEBUG
-                log.log(level, "flow %s %s", flow, ending.status, extra={"flow_id": flow})
+                level = logging.DEBUG if ending.error is None else logging.WARNING
+                log.log(level, "flow %s %s%s", flow, ending.status, _reason(ending.error), extra={"flow_id": flow})
             case RetryFlow():
-                log.info("flow %s failed, next try in %d ms", flow, ending.delay, extra={"flow_id": flow})
+                said = _reason(ending.error)
+                log.info("flow %s failed%s, next try in %d ms", flow, said, ending.delay, extra={"flow_id": flow})
             case ContinueFlow():
                 log.info("flow %s continues as new", flow, extra={"flow_id": flow})
+
+
+def _reason(error: str | None) -> str:
+    if error is None:
+        return ""
+    view = describe_error(error)
+    return f": {view.type}: {view.message}"

@@ -128,8 +128,9 @@ class StepBodies:
 
     async def _run(self, body: Body, context: contextvars.Context) -> None:
         definition = body.call.definition
+        limit = asyncio.timeout(definition.timeout)
         try:
-            async with asyncio.timeout(definition.timeout):
+            async with limit:
                 work = body.call.bound()
                 if definition.is_async:
                     value = await work()
@@ -141,6 +142,9 @@ class StepBodies:
             entry = self._stopped(body) if body.stop_asked else self._failed(body, error)
         except (KeyboardInterrupt, GeneratorExit):
             raise  # these end the worker or the task, whatever runs in it
+        except TimeoutError as error:
+            said = TimeoutError(f"step {definition.name} took longer than {definition.timeout} s")
+            entry = self._failed(body, said if limit.expired() else error)
         except BaseException as error:  # noqa: BLE001  the step boundary: what the body raises is its error
             entry = self._failed(body, error)
         else:

@@ -33,9 +33,10 @@ from ergon_runtime.core.flows import (
 from ergon_runtime.core.machine import ENGINE
 from ergon_runtime.core.retry import seconds
 from ergon_runtime.definitions import FlowDefinition, Registry, flow_definition, registry
+from ergon_runtime.engine import Engine
 from ergon_runtime.errors import DefinitionError, StoreError
 from ergon_runtime.lease import HeldLease, Keeper
-from ergon_runtime.runner import Engine, Resident, Runner
+from ergon_runtime.runner import Resident, Runner
 from ergon_runtime.stores.contract import Store
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Worker:
         """
         if not self._definitions:
             raise DefinitionError("a worker needs flow types: call register(...) before start()")
+        registry.resolve()
         pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="ergon-step")
         engine = Engine(
             store=self.store,

@@ -26,6 +26,7 @@ LAYERS = (
     ("ergon_runtime.dag",),
     ("ergon_runtime.stores",),
     (
+        "ergon_runtime.engine",
         "ergon_runtime.turns",
         "ergon_runtime.lease",
         "ergon_runtime.steps",
@@ -74,6 +75,7 @@ LAZY = {
 
 BROAD = {
     "ergon_runtime/core/loop.py": "flow code that is made to leave memory may raise anything",
+    "ergon_runtime/core/retry.py": "an error is asked whether it may be tried again, and may raise anything",
     "ergon_runtime/codec/errors.py": "the error of a user may have methods that raise anything",
     "ergon_runtime/codec/values.py": "so may validators, serializers and comparisons",
     "ergon_runtime/stores/sqlite/transaction.py": "what stops a group of writes is handed to each of its callers",

@@ -18,7 +18,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic_core import PydanticSerializationError
 
 from ergon_runtime.codec.allowed import ALLOWED, AllowList
-from ergon_runtime.codec.hints import facts, hint_name, is_open
+from ergon_runtime.codec.hints import UNHINTED, facts, hint_name, is_open
 from ergon_runtime.codec.limits import check
 from ergon_runtime.codec.same import same
 from ergon_runtime.codec.tagged import Tagger, dump, finite, no_constant
@@ -50,7 +50,7 @@ class ValueCodec(ABC):
             reason = f"{type(error).__name__}: {error}"
         raise CodecError(
             f"{where} cannot be stored: a value of type {type(value).__name__} "
-            f"under the hint {hint_name(self.hint)}: {reason}"
+            f"{_under(self.hint)}: {reason}"
         )
 
     def decode(self, text: str, where: str) -> Any:
@@ -63,7 +63,7 @@ class ValueCodec(ABC):
             reason = first_complaint(error)
         except Exception as error:  # noqa: BLE001 - as above
             reason = f"{type(error).__name__}: {error}"
-        raise CodecError(f"{where} cannot be read under the hint {hint_name(self.hint)}: {reason}")
+        raise CodecError(f"{where} cannot be read {_under(self.hint)}: {reason}")
 
     @abstractmethod
     def _encode(self, value: object) -> str: ...
@@ -285,3 +285,7 @@ def adapter_for(hint: Any, config: ConfigDict | None = _CONFIG) -> TypeAdapter[A
 
 
 _ANY: Final = Tagger()
+
+
+def _under(hint: Any) -> str:
+    return "without a hint" if hint is UNHINTED else f"under the hint {hint_name(hint)}"

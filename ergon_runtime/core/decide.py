@@ -322,7 +322,8 @@ def _signal(machine: FlowMachine, s: Situation, at: int, aside: list[str]) -> _F
                 continue
             value = message.body.decode(errors="replace")
             if op.accepts(value):
-                return _Found(SignalReceived(op.key, at, op.digest, op.name, message.id, value), message.id, op)
+                entry = SignalReceived(op.key, at, op.digest, op.name, message.id, value, op.since)
+                return _Found(entry, message.id, op)
             aside.append(message.id)
             break
     return None

@@ -91,6 +91,8 @@ class SignalReceived:
     name: str
     message: str
     value: str
+    since: int | None = None
+    """When the flow began to wait for it."""
 
 
 @dataclass(frozen=True, slots=True)

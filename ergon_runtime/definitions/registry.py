@@ -19,6 +19,7 @@ class Registry:
     def __init__(self) -> None:
         self._flows: dict[tuple[str, str | None], FlowDefinition] = {}
         self._steps: dict[str, StepDefinition] = {}
+        self._resolved = True
 
     def add_flow(self, definition: FlowDefinition) -> None:
         """Raises DefinitionError if another place defines this name and version."""
@@ -31,9 +32,11 @@ class Registry:
                 "give one of them another name= or version="
             )
         self._flows[key] = definition
+        self._resolved = False
 
     def add_step(self, definition: StepDefinition) -> None:
         self._steps[definition.source] = definition
+        self._resolved = False
 
     def flows(self) -> list[FlowDefinition]:
         """All flow types, in the order of definition."""
@@ -60,23 +63,29 @@ class Registry:
         raise DefinitionError(f"no flow {name!r}{guess}")
 
     def resolve(self) -> None:
-        """Loading has ended: resolve all hints, and allow the modules' classes to be stored. Raises DefinitionError."""
+        """Loading has ended: resolve all hints, and allow the modules' classes to be stored. Raises DefinitionError.
+
+        It is cheap when nothing was defined since the last time.
+        """
+        if self._resolved:
+            return
         definitions: list[FlowDefinition | StepDefinition] = [*self._flows.values(), *self._steps.values()]
         for module in {definition.module: None for definition in definitions}:
             if module in sys.modules:
                 allow_module(sys.modules[module])
         for definition in definitions:
             definition.resolve()
+        self._resolved = True
 
     @contextmanager
     def isolated(self) -> Generator[Registry]:
         """Empty for the time of a `with` block, as before it afterwards: for tests that define flows in functions."""
         kept = self._flows, self._steps
-        self._flows, self._steps = {}, {}
+        self._flows, self._steps, self._resolved = {}, {}, True
         try:
             yield self
         finally:
-            self._flows, self._steps = kept
+            (self._flows, self._steps), self._resolved = kept, False
 
 
 registry = Registry()

@@ -82,7 +82,8 @@ class Timeline:
                 self._put(entry.key, replace(step, started_at=entry.asked, finished_at=entry.due))
             case SignalReceived():
                 step = self._find("signal", entry.key, entry.name)
-                self._put(entry.key, replace(step, result=value_of(entry.value), finished_at=entry.at))
+                received = replace(step, result=value_of(entry.value), started_at=entry.since, finished_at=entry.at)
+                self._put(entry.key, received)
             case ChildCreated() | ChildEnded() | ChildCancelled():
                 self._child(entry)
             case CancelReceived():

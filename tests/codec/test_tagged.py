@@ -260,7 +260,7 @@ def test_refusal_says_where_what_and_what_to_do() -> None:
     with pytest.raises(CodecError) as caught:
         for_hint(UNHINTED).encode({"a": bytearray()}, "result of step charge")
     assert str(caught.value) == (
-        "result of step charge cannot be stored: a value of type dict under the hint no hint: "
+        "result of step charge cannot be stored: a value of type dict without a hint: "
         "a bytearray has no stored form; convert it with bytes()"
     )
 

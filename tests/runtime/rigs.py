@@ -18,7 +18,7 @@ from ergon_runtime.client import FlowHandle, Scheduler
 from ergon_runtime.core.entries import Entry, unpack
 from ergon_runtime.core.flows import FlowRow
 from ergon_runtime.definitions import FlowDefinition, flow_definition
-from ergon_runtime.runner import Engine
+from ergon_runtime.engine import Engine
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.memory import MemoryStore
 from ergon_runtime.worker import RunningWorker

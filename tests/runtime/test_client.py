@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -228,6 +230,35 @@ def test_signal_by_name_reaches_the_flow_that_waits() -> None:
             assert await here.scheduler.signal("by name", "hello", id="k") is True
             assert await here.scheduler.signal("by name", "again", id="k") is True  # the same id: one signal
             assert await handle.result() == "hello"
+
+    run(main)
+
+
+@dataclass
+class ClientDecision:
+    ok: bool
+    amount: Decimal
+
+
+@flow
+async def client_decides() -> ClientDecision:
+    return await wait_signal("decision", ClientDecision)
+
+
+@flow
+async def client_takes_decimal() -> Decimal:
+    return await wait_signal("decimal", Decimal)
+
+
+def test_signal_with_a_typed_payload_reaches_the_wait_for_its_type() -> None:
+    async def main() -> None:
+        async with shop(client_decides, client_takes_decimal) as here:
+            first = await here.scheduler.schedule(client_decides())
+            await first.signal("decision", ClientDecision(True, Decimal("9.50")))
+            assert await first.result() == ClientDecision(True, Decimal("9.50"))
+            second = await here.scheduler.schedule(client_takes_decimal())
+            await second.signal("decimal", Decimal("1.10"))
+            assert str(await second.result()) == "1.10"
 
     run(main)
 

@@ -1,0 +1,40 @@
+"""What the runners of one worker share: its store, code, clocks and sources of chance."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from random import random
+
+from ergon_runtime.definitions import FlowDefinition
+from ergon_runtime.lease import boot_seconds
+from ergon_runtime.stores.contract import Store
+
+
+def wall_milliseconds() -> int:
+    """This machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What all runners of one worker share. Clocks, randomness and ids are fields so that a simulation can own them.
+
+    `lease` is in milliseconds, `grace` (for steps asked to stop) in seconds; `clock` answers UTC milliseconds, `boot`
+    seconds that go on while the machine sleeps.
+    """
+
+    store: Store
+    worker: str
+    find: Callable[[str, str | None], FlowDefinition]
+    fingerprint: str
+    lease: int
+    pool: Executor | None = None
+    grace: float = 5.0
+    clock: Callable[[], int] = wall_milliseconds
+    boot: Callable[[], float] = boot_seconds
+    spread: Callable[[], float] = random
+    new_id: Callable[[], str] = field(default=lambda: secrets.token_hex(8))
