@@ -112,6 +112,24 @@ def test_damaged_store_is_exit_6(here: Shop, args: list[str]) -> None:
     refused(here, args, 6, "ergon.db is damaged", "keep a copy, and restore a backup")
 
 
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "UPDATE flow SET status = 'odd\x1b[2J'",
+            "unknown status 'odd\\x1b[2J'; upgrade ergon-runtime, or restore a backup",
+        ),
+        ("DELETE FROM meta", "ergon.db is damaged: it does not say which Ergon may write it"),
+        ("DROP TABLE wait", "no such table: wait"),
+    ],
+)
+def test_store_with_senseless_content_is_exit_6(here: Shop, statement: str, said: str) -> None:
+    with database(here) as connection:
+        connection.execute(statement)
+    for args in (["list"], ["cancel", "one"]):
+        refused(here, args, 6, said)
+
+
 def test_store_locked_by_another_process_can_be_read_but_not_written(here: Shop) -> None:
     def write(args: list[str]) -> None:
         refused(here, args, 6, "is locked by another process", "find and stop the process")

@@ -154,7 +154,7 @@ def test_empty_file_is_no_store_yet(tmp_path: Path, options: SQLiteOptions) -> N
 
 
 def test_folder_in_place_of_the_file_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="cannot be opened"):
+    with pytest.raises(StoreUnavailable, match="is a folder; name a file in it"):
         using(SQLiteStore(tmp_path), nothing)
 
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ergon_runtime.core.flows import SUSPECT, Claim, ClaimRequest, Lease, Status
+from ergon_runtime.core.flows import SUSPECT, Claim, ClaimRequest, Lease
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.sqlite import rows
 from ergon_runtime.stores.sqlite.mailboxes import Mailboxes
@@ -102,7 +102,7 @@ def _named(conn: sqlite3.Connection, request: ClaimRequest, ids: tuple[str, ...]
         ready = due is not None and (rules.expired(due, length, now) if leased else due <= now)
         fits = request.fingerprint is None or fingerprint != request.fingerprint
         free = ready or not leased if request.operator else ready and fits
-        if free and rules.wanted(request, Status(status)):
+        if free and rules.wanted(request, rows.known(status)):
             yield priority, due, flow, recoveries
 
 

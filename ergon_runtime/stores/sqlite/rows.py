@@ -7,6 +7,7 @@ import sqlite3
 from typing import Any
 
 from ergon_runtime.core.flows import Beat, Claim, FlowRow, Lease, Message, NewFlow, Status, Wait, WorkerRow
+from ergon_runtime.errors import StoreCorrupt
 from ergon_runtime.stores import rules
 
 _FLOW = """SELECT f.id, type, version, lane, priority, args, seed, parent, status, due, owner, head, length, base,
@@ -44,12 +45,21 @@ def view(conn: sqlite3.Connection, row: Columns) -> FlowRow:
     aside = conn.execute(_ASIDE, (row[0],)).fetchall()
     values: Columns = (
         *row[:8],
-        Status(row[8]),
+        known(row[8]),
         *row[9:],
         tuple(Wait(channel, since, bool(reserved)) for channel, since, reserved in waits),
         tuple(Message(*message) for message in aside),
     )
     return FlowRow(*values)
+
+
+def known(status: str) -> Status:
+    """Raises StoreCorrupt for a status that nothing of ours writes."""
+    try:
+        return Status(status)
+    except ValueError:
+        said = f"a flow in the store has the unknown status {status!r}; upgrade ergon-runtime, or restore a backup"
+        raise StoreCorrupt(said) from None
 
 
 def claimed(lease: Lease, row: Columns, now: int, mail: tuple[Message, ...]) -> Claim:
@@ -63,7 +73,7 @@ def claimed(lease: Lease, row: Columns, now: int, mail: tuple[Message, ...]) -> 
         args=args,
         seed=seed,
         parent=parent,
-        status=Status(status),
+        status=known(status),
         head=head,
         length=length,
         base=base,

@@ -98,8 +98,12 @@ def require(conn: sqlite3.Connection, path: str) -> None:
 
 
 def check_writer(conn: sqlite3.Connection, path: str) -> None:
-    """Raises SchemaMismatch if this Ergon is too old for the store."""
-    needed = int(meta(conn, "min_writer"))
+    """Raises SchemaMismatch if this Ergon is too old for the store, StoreCorrupt if nothing says how old it may be."""
+    try:
+        needed = int(meta(conn, "min_writer"))
+    except (TypeError, ValueError):
+        said = f"{path} is damaged: it does not say which Ergon may write it; keep a copy, and restore a backup"
+        raise StoreCorrupt(said) from None
     if needed > VERSION:
         raise SchemaMismatch(
             f"store {path} needs an Ergon that writes schema {needed}; this one writes {VERSION}. Upgrade ergon-runtime"
