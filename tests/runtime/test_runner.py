@@ -338,6 +338,7 @@ def test_c2_kept_machine_of_another_head_is_dropped_and_the_flow_rebuilt() -> No
             await handle.signal("a", "1")
             await until(lambda: "f" in here.workers[0]._residents)
             assert log == ["begun", "begun"]
+            here.workers[0]._evict(here.workers[0]._residents["f"])
             here.workers[0]._residents["f"] = stale
             await handle.signal("b", "2")
             assert await handle.result() == ["1", "2"]
