@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from ergon_cli.text import json_line, safe
+from ergon_cli.text import clip, json_line, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-Overflow = Literal["ellipsis", "crop"]
+GAP = 2
+"""Spaces between two columns."""
+LEAST = 12
+"""A column that gives way is never narrower."""
 STATUS_STYLES: Mapping[str, str] = {
     "completed": "green",
     "failed": "red",
@@ -48,11 +51,6 @@ def is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def takes_unicode(stream: TextIO) -> bool:
-    """Whether bars and box characters can be written there; choose plain ones if not."""
-    return (getattr(stream, "encoding", None) or "ascii").lower().startswith("utf")
-
-
 def make_console(stream: TextIO) -> Console:
     """A rich console without markup, emoji codes and guessed highlights. rich itself heeds NO_COLOR."""
     from rich.console import Console
@@ -60,22 +58,37 @@ def make_console(stream: TextIO) -> Console:
     return Console(file=stream, markup=False, emoji=False, highlight=False)
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Rows on stdout. A cell that is a status is coloured on terminals that can."""
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, prose: Sequence[int] = (-1,)) -> None:
+    """Rows on stdout. A cell that is a status is coloured on terminals that can.
+
+    On a narrow terminal the columns named by `prose` give way, so that what people copy stays whole.
+    """
     cells = [[safe(cell) for cell in row] for row in rows]
     if not is_terminal(sys.stdout):
         sys.stdout.write("".join("\t".join(row) + "\n" for row in cells))
         return
-    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    overflow: Overflow = "ellipsis" if takes_unicode(sys.stdout) else "crop"
-    for index, column in enumerate(columns):
-        # Only the last column gives way: it is the prose, those before it are what people copy.
-        whole = None if index == len(columns) - 1 else max(cell_len(row[index]) for row in [list(columns), *cells])
-        table.add_column(column, no_wrap=True, overflow=overflow, min_width=whole)
-    for row in cells:
+    console = make_console(sys.stdout)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=True, overflow="crop")
+    for row in _fitted(columns, cells, {index % len(columns) for index in prose}, console.width):
         table.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in row))
-    make_console(sys.stdout).print(table)
+    console.print(table)
+
+
+def _fitted(columns: Sequence[str], rows: list[list[str]], prose: set[int], width: int) -> list[list[str]]:
+    """The rows, the cells of the prose columns cut to their share of what the others leave."""
+    from rich.cells import cell_len
+
+    whole = [max(cell_len(row[index]) for row in [list(columns), *rows]) + GAP for index in range(len(columns))]
+    left = width - sum(whole[index] for index in range(len(columns)) if index not in prose)
+    by_width = sorted(prose, key=lambda index: whole[index])
+    for place, index in enumerate(by_width):  # what a narrow one does not need goes to the wider ones
+        whole[index] = min(whole[index], max(LEAST, left // (len(by_width) - place)))
+        left -= whole[index]
+    return [
+        [clip(cell, whole[index] - GAP) if index in prose else cell for index, cell in enumerate(row)] for row in rows
+    ]

@@ -13,7 +13,6 @@ from typing import Annotated, cast
 import typer
 
 from ergon_cli.exits import CommandError, ExitCode, show_error
-from ergon_cli.fitting import fitted
 from ergon_cli.ids import resolve
 from ergon_cli.options import State, shared
 from ergon_cli.render import is_terminal, say, say_json, show_table
@@ -70,7 +69,7 @@ def _show(view: FlowView, now: int) -> None:
     if view.steps:
         say("")
         rows = [_cells(step, view, now, relative=terminal) for step in view.steps]
-        show_table(COLUMNS, fitted(COLUMNS, rows))
+        show_table(COLUMNS, rows)
     if view.error is not None and view.error.traceback:
         say("")
         for line in view.error.traceback.splitlines():

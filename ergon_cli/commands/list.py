@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ergon_cli.fitting import fitted
 from ergon_cli.options import State, shared
 from ergon_cli.render import note, say_json, show_table
 from ergon_cli.stores import existing_store, missing_file
@@ -40,7 +39,7 @@ async def list_flows(
                 say_json((await view_flow(store, row, now=now, workers=workers)).to_json())
         else:
             views = [await view_row(store, row, now=now, workers=workers) for row in rows[:limit]]
-            show_table(COLUMNS, fitted(COLUMNS, [_cells(view, now) for view in views]))
+            show_table(COLUMNS, [_cells(view, now) for view in views])
         if len(rows) > limit:
             note(f"only the newest {limit} are shown; for more: -n {10 * limit}")
         elif not rows:

@@ -27,7 +27,7 @@ from ergon_runtime.replay import ReplayReport, replay_flow
 app = typer.Typer()
 CONTEXT = 3
 """Completions shown before the one that differs."""
-COLUMNS = ("#", "RECORDED", "CURRENT CODE", "")
+COLUMNS = ("#", "", "RECORDED", "CURRENT CODE")
 
 
 @app.command("replay", epilog="Example: ergon replay A-17 -m flows")
@@ -84,8 +84,9 @@ def _show(report: ReplayReport) -> None:
             say(f"same  {name}: {report.position} of {report.total} recorded completions delivered")
         case "diverged":
             say(f"DIVERGED  {name} after {report.position} of {report.total} recorded completions")
-            show_table(COLUMNS, _rows(report))
-            say(f"cause: {report.message}")
+            show_table(COLUMNS, _rows(report), prose=(2, 3))
+            where = f", at {_shown(report.where)}" if report.where else ""
+            say(f"cause: {report.message}{where}")
             note("to go on: serve code that fits, guard the change with patched(...), or give the flow a new version=")
         case "unreadable":
             say(f"UNREADABLE  {name}: {report.message}")
@@ -99,16 +100,15 @@ def _rows(report: ReplayReport) -> Iterator[tuple[object, ...]]:
     """What agreed last, then both sides of what does not."""
     start = max(0, report.position - CONTEXT)
     if start:
-        yield "...", f"({start} more)", "", "="
+        yield "...", "=", f"({start} more)", ""
     for place, said in enumerate(report.delivered[start:], start + 1):
-        yield place, said, said, "="
+        yield place, "=", said, said
     first, *others = report.current or ("",)
-    where = f"  {_shown(report.where)}" if report.where else ""
-    yield report.position + 1, report.recorded or "", first, f"!={where}"
+    yield report.position + 1, "!=", report.recorded or "", first
     for other in others[:CONTEXT]:
-        yield "", "", other, ""
+        yield "", "", "", other
     if len(others) > CONTEXT:
-        yield "", "", f"({len(others) - CONTEXT} more)", ""
+        yield "", "", "", f"({len(others) - CONTEXT} more)"
 
 
 def _shown(where: str) -> str:
