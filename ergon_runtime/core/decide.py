@@ -128,7 +128,8 @@ def decide(machine: FlowMachine, s: Situation) -> Decision:
         return End()
     quiet = not s.busy and not s.results and not machine.done
     hand_back = s.draining and machine.open.unstarted
-    idle = quiet and not chosen.completions and not chosen.aside and len(chosen.entries) == len(machine.markers)
+    nothing = not chosen.completions and not chosen.aside and not chosen.full
+    idle = quiet and nothing and len(chosen.entries) == len(machine.markers)
     if idle and not hand_back:
         return _suspend(machine, s, chosen)
     if s.draining and quiet:
@@ -194,6 +195,8 @@ class _Chosen:
     aside: tuple[str, ...]
     results: int
     waits: frozenset[str]
+    full: bool
+    """Whether more was there than fits."""
 
     def draft(
         self,
@@ -269,6 +272,7 @@ def _choose(machine: FlowMachine, s: Situation) -> _Chosen:
     aside: list[str] = []
     served: list[SignalOp | ChildOp] = []
     size = results = 0
+    full = False
     for marker in machine.markers[: s.limit]:
         size += _size(marker)
         if size > MAX_BYTES and entries:
@@ -279,6 +283,7 @@ def _choose(machine: FlowMachine, s: Situation) -> _Chosen:
         for found in _completions(machine, s, at, aside):
             size += _size(found.entry)
             if len(entries) >= s.limit or (size > MAX_BYTES and entries):
+                full = True
                 break
             entries.append(found.entry)
             results += found.result
@@ -289,7 +294,7 @@ def _choose(machine: FlowMachine, s: Situation) -> _Chosen:
     waits = machine.open.channels()
     if served:
         waits -= {op.channel for op in served if len(machine.open.listeners(op.channel)) == 1}
-    return _Chosen(tuple(entries), len(entries) - markers, tuple(consumed), tuple(aside), results, waits)
+    return _Chosen(tuple(entries), len(entries) - markers, tuple(consumed), tuple(aside), results, waits, full)
 
 
 def _completions(machine: FlowMachine, s: Situation, at: int, aside: list[str]) -> Iterator[_Found]:
