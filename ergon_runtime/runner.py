@@ -209,6 +209,10 @@ class Runner:
         if history.empty:
             self._waits = frozenset()
         definition = self._engine.find(claim.type, claim.version)
+        try:
+            args = claim.args.decode()
+        except UnicodeDecodeError as error:
+            raise Fault(FaultKind.UNREADABLE, f"the stored arguments are no text: {error}") from error
         return FlowMachine(
             claim.lease.flow,
             definition.start,
