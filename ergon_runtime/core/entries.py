@@ -291,9 +291,10 @@ class Outcome:
     def unpack(cls, data: bytes) -> Outcome:
         """Raises ValueError when the data is not an outcome."""
         try:
-            status, value, error, *_ = json.loads(data)
-            if not all(isinstance(text, _TEXT) for text in (value, error)):
-                raise ValueError("its value or error is no text")
+            row: Any = json.loads(data)
+            status, value, error, *_ = row
+            if not (isinstance(row, list) and isinstance(value, _TEXT) and isinstance(error, _TEXT)):
+                raise ValueError("it is no list of texts")
             return cls(Status(status), value, error)
         except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"stored outcome cannot be read: {error}") from error
