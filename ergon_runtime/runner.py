@@ -218,7 +218,7 @@ class Runner:
             definition.start,
             history,
             seed=claim.seed,
-            args=claim.args.decode(),
+            args=args,
             report=self._report,
         )
 
