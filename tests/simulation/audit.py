@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from ergon_runtime.core.entries import ChildCreated, Patched, SignalReceived, unpack
-from ergon_runtime.core.flows import ClaimRequest, Claims, Commit, CommitReply, FlowRow, NewFlow, Send, Status
+from ergon_runtime.core.entries import (
+    AttemptFailed,
+    ChildCancelled,
+    ChildCreated,
+    ChildEnded,
+    Continued,
+    Patched,
+    Retried,
+    SignalReceived,
+    StepEnded,
+    StepStopped,
+    unpack,
+)
+from ergon_runtime.core.flows import (
+    CRASH_LOOP,
+    SUSPECT,
+    ClaimRequest,
+    Claims,
+    Commit,
+    CommitReply,
+    FlowRow,
+    NewFlow,
+    Send,
+    Status,
+)
 from tests.simulation.books import Books
 from tests.simulation.ledger import Journals, lives
 from tests.simulation.programs import is_stuck
@@ -29,7 +52,11 @@ class Auditor:
         self.told: set[tuple[str | None, str]] = set()
         """(flow, message id) of what flows sent."""
         self.stats: Counter[str] = Counter()
-        self.changing = False
+        self.changing = self.only_poison = False
+        """Whether there is new code; whether nothing but the poisonous flow kills workers."""
+        self.poison = 0
+        self.started: dict[str, set[str]] = defaultdict(set)
+        """Per token: the steps that were started under it."""
         self._claimed: dict[str, int] = {}
         self._books, self._journals, self._clock, self._blame = books, journals, clock, blame
         self._core = books.core
@@ -98,7 +125,12 @@ class Auditor:
         if commit.status is Status.BLOCKED:
             self._look_blocked(row, commit)
         self._look_at_children(row, commit)
-        self._look_at_signals(row, commit)
+        entries = [unpack(entry, 0).entry for entry in commit.entries]
+        if sum(isinstance(entry, SignalReceived) for entry in entries) > 1:
+            self._blame(f"{flow}: one commit holds several signals (E7)")
+        over = commit.status.ended or any(isinstance(entry, Retried | Continued) for entry in entries)
+        if over and row.owner != "operator":  # whoever retries a flow that has ended finds its life over
+            self._look_at_end(row, commit)
 
     def _look_blocked(self, row: FlowRow, commit: Commit) -> None:
         why = json.loads(commit.note or b"{}").get("why", {})
@@ -107,15 +139,24 @@ class Auditor:
         patched = any(isinstance(record.entry, Patched) for record in self._journals(row.id))
         rolled_back = kind == "diverged" and self.changing and commit.fingerprint == OLD and patched
         stuck = kind == "stuck" and is_stuck(json.loads(row.args)["p"])
+        if kind == "crash_loop" and self.only_poison and (row.id != "poison" or self.poison < SUSPECT + CRASH_LOOP):
+            self._blame(f"{row.id} is blamed for what poison did")
         if not stuck and kind != "crash_loop" and not rolled_back:
             self._blame(f"{row.id} is blocked: {why}")
 
-    def _look_at_signals(self, row: FlowRow, commit: Commit) -> None:
-        """Signals come first of the completions, one a commit (E7)."""
-        found = [unpack(entry, 0).entry for entry in commit.entries]
-        signals = [entry for entry in found if isinstance(entry, SignalReceived)]
-        if len(signals) > 1:
-            self._blame(f"{row.id}: one commit holds {len(signals)} signals")
+    def _look_at_end(self, row: FlowRow, commit: Commit) -> None:
+        """When a life ends its steps have ended (L7), and the children that it leaves behind are cancelled (K4)."""
+        rows = lives(self._journals(row.id))
+        life = lives(self._journals(row.id)[: commit.start])[-1][0] if commit.start else 1
+        entries = [entry for n, _, entry in rows if n == life]
+        ended = {entry.key for entry in entries if isinstance(entry, StepEnded | StepStopped | AttemptFailed)}
+        if running := self.started[commit.lease.token] - ended:
+            self._blame(f"{row.id}: life {life} ends, and its steps {sorted(running)} run")
+        over = {entry.child for entry in entries if isinstance(entry, ChildEnded | ChildCancelled)}
+        over |= {send.to for send in commit.sends if send.to is not None}
+        made = {entry.child for entry in entries if isinstance(entry, ChildCreated) and not entry.detached}
+        if left := made - over:
+            self._blame(f"{row.id}: life {life} ends, and its children {sorted(left)} are not cancelled")
 
     def _look_at_children(self, row: FlowRow, commit: Commit) -> None:
         """One child for a detached call in all lives of an epoch, unless it failed or its arguments changed (M3)."""

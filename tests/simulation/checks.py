@@ -21,7 +21,8 @@ from ergon_runtime.core.entries import (
 )
 from ergon_runtime.core.faults import Fault
 from ergon_runtime.core.flows import FlowQuery, FlowRow, Status
-from tests.simulation.ledger import lives
+from tests.simulation import programs
+from tests.simulation.ledger import lives, remembered
 from tests.simulation.programs import Code
 from tests.simulation.replays import Replay, replay, same_end
 from tests.simulation.simulation import Bad, Simulation, Trace
@@ -97,6 +98,9 @@ def _check_replay(world: Simulation, row: FlowRow, cut: _Cut, traces: dict[tuple
         raise Bad(f"{where} is not over, or asks for {again.asked}")
     if cut.over and cut.whole and not same_end(again.end, Outcome.unpack(row.result or b"")):
         raise Bad(f"{where} gives {again.end}, the first run gave {row.result!r}")
+    pool = remembered(world.journals(row.id)[: cut.length])
+    if strange := [key for how, key, _ in again.trace if how == "pool" and key not in pool]:
+        raise Bad(f"{where}: {strange} came from the pool, which has no success of it")
     signals = {record.entry.key for record in cut.records if isinstance(record.entry, SignalReceived)}
     if any(how == "skip" and key in signals for how, key, _ in again.trace):
         raise Bad(f"{where}: a signal was consumed and met no wait")
@@ -121,9 +125,12 @@ def _check_children(world: Simulation, row: FlowRow, rows: dict[str, FlowRow]) -
     created = [entry for entry in entries if isinstance(entry, ChildCreated)]
     if missing := [entry.child for entry in created if entry.child not in rows]:
         raise Bad(f"{row.id}: children {missing} were never made")
-    for entry in entries:
-        if isinstance(entry, ChildEnded):
-            _check_child_result(row, entry, rows)
+    ended = [entry for entry in entries if isinstance(entry, ChildEnded)]
+    for entry in ended:
+        _check_child_result(row, entry, rows)
+    left = programs.abandoned & {entry.child for entry in created} - {entry.child for entry in ended}
+    if kept := [child for child in left if (child, f"cancel {child}") not in world.auditor.told]:
+        raise Bad(f"{row.id}: awaits of {kept} were cancelled, the children were not")
     if not row.status.ended:
         return
     for child in [rows[entry.child] for entry in created if not entry.detached]:

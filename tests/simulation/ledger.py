@@ -83,12 +83,17 @@ class EffectsLedger:
         journals: Journals,
         lease: float,
         blame: Callable[[str], None],
+        kill: Callable[[], None],
         *,
         changing: bool,
     ) -> None:
         self.runs = 0
         self._random, self._books, self._journals, self._lease = random, books, journals, lease
-        self._blame, self._changing = blame, changing
+        self._blame, self._kill, self._changing = blame, kill, changing
+        self.poison = 0
+        """How many workers the poisonous flow still takes down."""
+        self.started: dict[str, set[str]] = defaultdict(set)
+        """The keys of the steps that were started under a token."""
         self._failures: Counter[tuple[str, str]] = Counter()
         self._told: dict[tuple[str, int, str], tuple[str, int]] = {}
         self._once: dict[tuple[str, int, str, str], list[int]] = defaultdict(list)
@@ -96,6 +101,7 @@ class EffectsLedger:
     def begin(self, info: StepInfo, name: str, told: str, fails: int, once: bool) -> Execution:
         """A body starts."""
         self.runs += 1
+        self.started[info.token].add(info.key)
         journal = self._journals(info.flow_id)
         if self._books.token(info.flow_id) != info.token:
             self._blame(f"fence: {info.flow_id} {info.key} starts under a stale token")
@@ -105,6 +111,13 @@ class EffectsLedger:
         failing = self._failures[which] < fails
         self._failures[which] += failing
         return Execution(self._seconds(), failing, f"{name}={self.runs}")
+
+    def kills(self, info: StepInfo) -> bool:
+        if self.poison <= 0:
+            return False
+        self.poison -= 1
+        self._kill()
+        return True
 
     def _check(self, info: StepInfo, name: str, told: str, fails: int, once: bool, journal: list[Recorded]) -> None:
         flow, key = info.flow_id, info.key

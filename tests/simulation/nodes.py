@@ -19,7 +19,7 @@ from ergon_runtime.primitives import (
     uuid4,
     wait_signal,
 )
-from tests.simulation.programs import OWN, RENAMED, SHARED, Draw, Kid, Run, Since, inner, leaf, value_of
+from tests.simulation.programs import OWN, RENAMED, SHARED, Draw, Kid, Run, Since, abandoned, inner, leaf, value_of
 from tests.simulation.steps import Boom, make_step
 
 
@@ -97,7 +97,12 @@ async def signal(run: Run, kids: list[Kid], draw: Draw) -> None:
 
 @leaf(2)
 async def child(run: Run, kids: list[Kid], draw: Draw) -> None:
-    run.note(await invoke(value_of(run.code, draw.seed, 1)))
+    handle = invoke(value_of(run.code, draw.seed, 1))
+    try:
+        run.note(await handle)
+    except asyncio.CancelledError:
+        abandoned.add(handle.id)
+        raise
 
 
 @leaf()
@@ -191,6 +196,26 @@ async def first(run: Run, kids: list[Kid], draw: Draw) -> None:
     run.note([type(each).__name__ for each in await asyncio.gather(*rest, return_exceptions=True)])
     for task in done:
         task.cancelled() or task.exception()
+
+
+@inner()
+async def losers(run: Run, kids: list[Kid], draw: Draw) -> None:
+    """Those who lose write down in which order they heard of it."""
+
+    async def contend(kid: Kid, n: int) -> None:
+        try:
+            await kid(run)
+        except asyncio.CancelledError:
+            run.note(["lost", n])
+            raise
+
+    contenders = {asyncio.create_task(contend(kid, n)) for n, kid in enumerate([*kids, *kids])}
+    done, rest = await asyncio.wait(contenders, return_when=asyncio.FIRST_COMPLETED)
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    run.note([type(each).__name__ for each in await asyncio.gather(*done, return_exceptions=True)])
+    await call(run, draw)
 
 
 @inner()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ class People:
         self.sent: dict[str, str] = {}
         self.roots: list[str] = []
         self._count = 0
+        self._kept: list[Send] = []
 
     def schedule(self, name: str, seed: int, depth: int) -> None:
         """Create a flow that runs the program of a seed."""
@@ -51,9 +53,12 @@ class People:
 
     def _disturb(self, live: list[FlowRow]) -> None:
         random = self.world.random
+        gc.collect(1)  # what only the collector could find is found at any time
         for _ in range(2):
             if random.random() < 0.4:
                 self._signal(None, random.choice(SHARED))
+        if self._kept and random.random() < 0.2:
+            self.world.core.send(random.choice(self._kept))  # again, and much later: nothing may come of it
         if live and random.random() < 0.4:
             self._signal(random.choice(live).id, random.choice([*SHARED, OWN, OWN]))
         failed = [row for row in map(self.world.core.get, self.roots) if row and row.status is Status.FAILED]
@@ -88,6 +93,7 @@ class People:
         for _ in range(2 if random.random() < 0.1 else 1):
             if world.core.send(send):
                 self.sent[send.message.id] = send.message.channel
+                self._kept.append(send)
         world.hint()
 
     def _cancel(self, flow: str) -> None:

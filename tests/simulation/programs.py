@@ -97,6 +97,10 @@ def _enter(node: Node, names: list[str], weight: int) -> Node:
     return node
 
 
+abandoned: set[str] = set()
+"""Children that are not detached and whose only await was cancelled."""
+POISON = -1
+"""The depth of the program that takes its worker down."""
 problems: list[str] = []
 """What programs saw that no program may see."""
 
@@ -127,6 +131,8 @@ def _machine() -> FlowMachine:
 
 def build(seed: int, depth: int, code: Code) -> Callable[[Run, int], Awaitable[bool]]:
     """The program of a seed. It gives whether the flow continues as new."""
+    if depth == POISON:
+        return _poison
     random = Random(seed)
     leaves = [*LEAVES, *["patch"] * 8 * code.changes]
 
@@ -150,6 +156,11 @@ def build(seed: int, depth: int, code: Code) -> Callable[[Run, int], Awaitable[b
         return n < again
 
     return main
+
+
+async def _poison(run: Run, n: int) -> bool:
+    await make_step("poison", "poison")("", 0)
+    return False
 
 
 def is_stuck(seed: int) -> bool:

@@ -20,8 +20,10 @@ from tests.simulation.simulation import Bad, Simulation
 
 def one(seed: int, store: str = "memory") -> Simulation:
     """One history, checked. Raises Bad."""
-    chaos = Random(seed).choice([0, 1, 1, 3])
-    world = Simulation(seed, chaos=chaos, changes=seed % 5 == 0, store=store).run()
+    dice = Random(seed)
+    poison = dice.choice([1, 2, 4, 6, 7, 12]) if seed % 7 == 3 else 0
+    chaos = dice.choice([0, 1, 1, 3] if not poison else [0, 0, 1])
+    world = Simulation(seed, chaos=chaos, changes=seed % 5 == 0, store=store, poison=poison).run()
     check(world)
     return world
 

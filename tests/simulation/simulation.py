@@ -19,9 +19,10 @@ from random import Random
 from typing import Any, cast
 
 from ergon_runtime import runner as runner_module
+from ergon_runtime.core.decide import Situation
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.machine import FlowMachine
-from ergon_runtime.runner import Engine
+from ergon_runtime.engine import Engine
 from ergon_runtime.worker import RunningWorker
 from tests.simulation import nodes as nodes  # fills the tables of nodes
 from tests.simulation import programs, steps
@@ -112,9 +113,9 @@ class Simulation:
     """Run it with `run`, then read what happened."""
 
     def __init__(
-        self, seed: int, *, chaos: float = 1.0, changes: bool = False, store: str = "memory", calm: float = CALM
+        self, seed: int, *, chaos: float = 1.0, changes: bool = False, store: str = "memory", poison: int = 0
     ) -> None:
-        self.seed, self.chaos, self.changes, self.calm, self.lease = seed, chaos, changes, calm, LEASE
+        self.seed, self.chaos, self.changes, self.calm, self.lease = seed, chaos, changes, CALM, LEASE
         self.random = Random(seed)
         self.loop = SimLoop()  # type: ignore[abstract]  # a simulated process has no I/O
         self.stats: Counter[str] = Counter()
@@ -127,7 +128,12 @@ class Simulation:
         self.auditor.changing = changes
         self.core = cast(Core, self.auditor)
         self.claims = self.auditor.claims
-        self.ledger = EffectsLedger(self.random, self.books, self.journals, LEASE, self.blame, changing=changes)
+        self.ledger = EffectsLedger(
+            self.random, self.books, self.journals, LEASE, self.blame, self._kill_here, changing=changes
+        )
+        self.ledger.poison = self.poison = poison
+        self.auditor.poison, self.auditor.only_poison = poison, not chaos
+        self.auditor.started = self.ledger.started
         self.people = People(self)
         self.upgrade = self.random.uniform(1, 15) if changes else None
         self.rolling = self.random.choice([0.0, 8.0])
@@ -183,6 +189,10 @@ class Simulation:
         assert process is not None
         self._machines.setdefault(process, []).append(weakref.ref(machine))
 
+    def _kill_here(self) -> None:
+        assert self.loop.owner is not None
+        self.kill(self.loop.owner)
+
     # --- its run
     def run(self) -> Simulation:
         """Live through the whole history, once."""
@@ -193,6 +203,10 @@ class Simulation:
                 depth = self.random.choice([1, 2, 2, 3])
                 self.loop.post(
                     None, self.random.uniform(0, 3), self.people.schedule, f"f{n}", self.seed * 10 + n, depth
+                )
+            if self.poison:
+                self.loop.post(
+                    None, self.random.uniform(0, 3), self.people.schedule, "poison", self.seed, programs.POISON
                 )
             self.loop.post(None, 0.0, lambda: self.loop.create_task(self.people.act()))
             self.loop.run(END, most=MOST)
@@ -213,8 +227,14 @@ class Simulation:
         logger.propagate = False
         logger.addHandler(handler)
         programs.problems.clear()
+        programs.abandoned.clear()
         try:
-            with planted(runner_module, "FlowMachine", functools.partial(TracedMachine, self)):
+            limit, page = self.random.choice([2, 5, 100, 100]), self.random.choice([3, 1000])
+            with (
+                planted(runner_module, "FlowMachine", functools.partial(TracedMachine, self)),
+                planted(runner_module, "Situation", functools.partial(Situation, limit=limit)),
+                planted(runner_module, "PAGE", page),
+            ):
                 yield
         finally:
             logger.removeHandler(handler)

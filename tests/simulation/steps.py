@@ -37,11 +37,17 @@ class Ledger(Protocol):
     """Writes down effects, and sees those that must not be."""
 
     def begin(self, info: StepInfo, name: str, told: str, fails: int, once: bool) -> Execution: ...
+    def kills(self, info: StepInfo) -> bool:
+        """Whether this body takes its worker down, which has then happened."""
+        ...
 
 
 class _NoLedger:
     def begin(self, info: StepInfo, name: str, told: str, fails: int, once: bool) -> Execution:
         raise AssertionError(f"{info.flow_id} {info.key} starts, and nothing may run")
+
+    def kills(self, info: StepInfo) -> bool:
+        return False
 
 
 present: list[Ledger] = [_NoLedger()]
@@ -51,7 +57,8 @@ present: list[Ledger] = [_NoLedger()]
 @lru_cache(None)
 def make_step(name: str, kind: str, tries: int = 1, once: bool = False) -> Call:
     """A step by name. `kind` is async, sync, stubborn (ends in its own time when asked to stop), bitter (fails then),
-    slow (its tries time out), or unfit (its result cannot be stored)."""
+    slow (its tries time out), unfit (its result cannot be stored), or poison
+    (it takes its worker down)."""
     retry = RetryPolicy(max_attempts=tries, initial=0.2, multiplier=2) if tries > 1 else None
     options: dict[str, Any] = {"name": name, "retry": retry, "at_most_once": once}
     made = _SYNC if kind == "sync" else _ASYNC
@@ -75,6 +82,8 @@ def _make_async(name: str, kind: str, once: bool, options: dict[str, Any]) -> An
     @step(**options, timeout=0.4 if kind == "slow" else None)
     async def body(told: str, fails: int) -> str:
         run = present[0].begin(step_info(), name, told, fails, once)
+        if kind == "poison" and present[0].kills(step_info()):
+            await asyncio.get_running_loop().create_future()
         end = asyncio.get_running_loop().time() + run.seconds
         while (left := end - asyncio.get_running_loop().time()) > 0:
             try:
