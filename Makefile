@@ -9,7 +9,7 @@ KILLS ?= 20
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check venv acceptance sim kills
+.PHONY: help demo test check venv acceptance sim mutants cross kills
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,7 +31,15 @@ acceptance: $(VENV)/installed ## only the tests that run the real command line
 	@$(BIN)/python -m pytest -q tests/acceptance $(ARGS)
 
 sim: $(VENV)/installed ## simulate random histories, crashes and upgrades (SEEDS=300)
-	@ERGON_TEST_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q --timeout=0 tests/simulation $(ARGS)
+	@$(BIN)/python -m tests.simulation.run $(SEEDS) $(ARGS)
+
+mutants: $(VENV)/installed ## switch rules off and see how many of 100 simulated histories notice
+	@$(BIN)/python -m tests.simulation.mutants 100 $(ARGS)
+
+cross: $(VENV)/installed ## replay simulated journals under other hash seeds (OTHERS='python3.12 …': and other Pythons)
+	@PYTHONHASHSEED=1 $(BIN)/python -m tests.simulation.cross record $(VENV)/journals.json $(SEEDS)
+	@for python in $(BIN)/python $(OTHERS); do for what in replay changed; do \
+		PYTHONHASHSEED=2 $$python -m tests.simulation.cross $$what $(VENV)/journals.json || exit 1; done; done
 
 kills: $(VENV)/installed ## kill real workers at random moments (KILLS=20)
 	@ERGON_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/acceptance/test_kills.py $(ARGS)

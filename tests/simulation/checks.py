@@ -24,7 +24,7 @@ from ergon_runtime.core.flows import FlowQuery, FlowRow, Status
 from tests.simulation import programs
 from tests.simulation.ledger import lives, remembered
 from tests.simulation.programs import Code
-from tests.simulation.replays import Replay, replay, same_end
+from tests.simulation.replays import Replay, from_base, replay, same_end
 from tests.simulation.simulation import Bad, Simulation, Trace
 
 
@@ -71,8 +71,7 @@ class _Cut:
     def __init__(self, journal: list[Recorded], length: int, *, over: bool) -> None:
         part = journal[:length]
         self.length, self.over, self.whole = length, over, length == len(journal)
-        base = max((n for n, record in enumerate(part) if isinstance(record.entry, Continued)), default=0)
-        self.records = part[base:]
+        self.records = from_base(part)
 
 
 def _replays(world: Simulation, row: FlowRow) -> Iterator[_Cut]:
@@ -90,7 +89,7 @@ def _replays(world: Simulation, row: FlowRow) -> Iterator[_Cut]:
 def _check_replay(world: Simulation, row: FlowRow, cut: _Cut, traces: dict[tuple[str, int], list[Trace]]) -> None:
     where = f"{row.id}: replay of {cut.length} entries"
     try:
-        again = replay(row, cut.records, ended=cut.over, code=Code(version=1, changes=world.changes))
+        again = replay(row, row.args.decode(), cut.records, ended=cut.over, code=Code(version=1, changes=world.changes))
     except Fault as fault:
         raise Bad(f"{where} ends with {fault.kind}: {fault}; {fault.recorded}, {fault.current}") from fault
     world.count("replays")

@@ -474,16 +474,17 @@ def lost_wakeup(outer: Any) -> Any:
     return lambda self, row, now: None
 
 
-def noticed(each: Mutant, seeds: Sequence[int]) -> list[tuple[int, str]]:
+def noticed(each: Mutant, seeds: Sequence[int]) -> Iterator[tuple[int, str]]:
     """The seeds whose histories notice a mutant, and what they say."""
-    found: list[tuple[int, str]] = []
-    with each.grow():
-        for seed in seeds:
+    for seed in seeds:
+        with each.grow():
             try:
                 one(seed)
             except Exception as error:  # a mutant may break the simulation itself
-                found.append((seed, f"{error}" or type(error).__name__))
-    return found
+                said = f"{error}" or type(error).__name__
+            else:
+                continue
+        yield seed, said
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -496,7 +497,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.names and name not in options.names:
             continue
         begun = time.perf_counter()
-        found = noticed(each, range(options.seeds))
+        found = list(noticed(each, range(options.seeds)))
         missed += not found
         first = f"first {found[0][0]}: {found[0][1][:100]}" if found else ""
         took = time.perf_counter() - begun

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextvars import Context
 from dataclasses import dataclass
+from typing import Protocol
 
 from ergon_runtime.codec import describe_error, encode_error
-from ergon_runtime.core.entries import Outcome, Recorded, Started
-from ergon_runtime.core.flows import FlowRow, Status
+from ergon_runtime.core.entries import Continued, Outcome, Recorded, Started
+from ergon_runtime.core.flows import Status
 from ergon_runtime.core.history import History
 from ergon_runtime.core.machine import ENGINE, ContinueAsNew, FlowMachine
 from tests.simulation.programs import Code, flow_types
@@ -27,23 +28,41 @@ class Replay:
     life: int
 
 
-def replay(row: FlowRow, records: Sequence[Recorded], *, ended: bool, code: Code) -> Replay:
+class Replayable(Protocol):
+    """What a replay needs of a flow besides its journal; a FlowRow has it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def seed(self) -> str: ...
+    @property
+    def started(self) -> int | None: ...
+
+
+def from_base(journal: Sequence[Recorded]) -> Sequence[Recorded]:
+    """A journal from its base on: from the last time that the flow continued as new."""
+    return journal[max((n for n, record in enumerate(journal) if isinstance(record.entry, Continued)), default=0) :]
+
+
+def replay(flow: Replayable, args: str, records: Sequence[Recorded], *, ended: bool, code: Code) -> Replay:
     """Feed records to a fresh machine. Raises Fault."""
-    definition = flow_types(code)[row.type]
+    definition = flow_types(code)[flow.type]
     trace: Trace = []
     machine = FlowMachine(
-        row.id,
+        flow.id,
         definition.start,
-        History(records, row.started or 0),
-        seed=row.seed,
-        args=row.args.decode(),
+        History(records, flow.started or 0),
+        seed=flow.seed,
+        args=args,
         ended=ended,
         observer=lambda how, key, now: trace.append((how, key, now)),
     )
     try:
-        Context().run(machine.begin, Started("", 0, row.seed, row.version, ENGINE, "any"))
+        Context().run(machine.begin, Started("", 0, flow.seed, None, ENGINE, "any"))
         asked = tuple(f"{marker.kind} {marker.key}" for marker in machine.markers)
-        return Replay(trace, machine.done, _end(machine, code, row.type), asked, machine.life)
+        return Replay(trace, machine.done, _end(machine, code, flow.type), asked, machine.life)
     finally:
         Context().run(machine.evict)
 

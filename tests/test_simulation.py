@@ -1,0 +1,96 @@
+"""A short turn of the simulation: `make sim SEEDS=3000` takes longer ones. See tests/simulation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.cross import differs, holds_renamed, notices, read, record
+from tests.simulation.loop import Process, SimLoop
+from tests.simulation.mutants import MUTANTS, noticed
+from tests.simulation.run import one
+
+ROOT = Path(__file__).parent.parent
+SEEDS = int(os.environ.get("ERGON_TEST_SEEDS", "60"))
+CHUNK = 10
+
+
+def loop_now() -> SimLoop:
+    return SimLoop()  # type: ignore[abstract]  # a simulated process has no I/O
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_histories_over_the_memory_store_keep_every_promise(first: int) -> None:
+    for seed in range(first, first + CHUNK):
+        one(seed)
+
+
+@pytest.mark.parametrize("first", range(100, 115, 5))
+def test_histories_over_the_sqlite_store_keep_every_promise(first: int) -> None:
+    for seed in range(first, first + 5):
+        one(seed, "sqlite")
+
+
+def test_history_of_a_seed_is_the_same_again() -> None:
+    first, second = one(4), one(4)
+    assert first.stats == second.stats
+    assert [trace.delivered for trace in first.traces] == [trace.delivered for trace in second.traces]
+
+
+@pytest.mark.parametrize("name", ["two_a_turn", "resend", "no_eviction", "claim_clock", "lost_wakeup", "no_pool"])
+def test_rule_switched_off_is_noticed(name: str) -> None:
+    assert next(noticed(MUTANTS[name], range(40)), None) is not None
+
+
+def test_journals_replay_alike_under_another_hash_seed(tmp_path: Path) -> None:
+    journals = tmp_path / "journals.json"
+    assert record(journals, range(1, 5)) > 10
+    flows = read(journals)
+    assert [found for flow in flows if (found := differs(flow))] == []
+    command = [sys.executable, "-m", "tests.simulation.cross", "replay", str(journals)]
+    environment = {**os.environ, "PYTHONHASHSEED": "4711"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_renamed_steps_are_noticed_by_every_journal_that_holds_one(tmp_path: Path) -> None:
+    record(tmp_path / "journals.json", range(1, 5))
+    flows = [flow for flow in read(tmp_path / "journals.json") if holds_renamed(flow)]
+    assert flows
+    assert all(notices(flow) for flow in flows)
+
+
+def test_callbacks_of_a_dead_process_are_dropped() -> None:
+    loop, process, seen = loop_now(), Process("p"), list[float]()
+    loop.post(process, 1.0, lambda: seen.append(loop.now))
+    loop.post(process, 3.0, lambda: seen.append(loop.now))
+    loop.post(None, 2.0, lambda: setattr(process, "alive", False))
+    loop.run(10.0, most=100)
+    assert seen == [1.0]
+
+
+def test_callbacks_of_a_frozen_process_wait_until_it_thaws() -> None:
+    loop, process, seen = loop_now(), Process("p"), list[float]()
+    loop.post(process, 1.0, lambda: process.freeze(loop.now, 5.0))
+    loop.post(process, 1.0, lambda: seen.append(loop.now))
+    loop.post(process, 2.0, lambda: seen.append(loop.now))
+    loop.run(10.0, most=100)
+    assert seen == [1.0, 6.0]
+
+
+def test_task_resumes_in_the_process_that_awaits() -> None:
+    loop, process, owners = loop_now(), Process("p"), list[Process | None]()
+
+    async def sleep() -> None:
+        await asyncio.sleep(1.0)
+        owners.append(loop.owner)
+
+    with loop.as_owner(process):
+        loop.create_task(sleep())
+    loop.run(10.0, most=100)
+    assert owners == [process]
