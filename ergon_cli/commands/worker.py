@@ -21,7 +21,7 @@ from ergon_cli.loading import default_module, load_flows
 from ergon_cli.options import State, shared
 from ergon_cli.render import note, say_json
 from ergon_cli.text import safe
-from ergon_runtime import FlowDefinition, ReplayFilter, RunningWorker, Store, Worker, open_store, registry
+from ergon_runtime import FlowDefinition, ReplayFilter, RunningWorker, StoreIdentity, Worker, open_store, registry
 from ergon_runtime.config import Config
 
 app = typer.Typer()
@@ -63,17 +63,21 @@ async def worker(
     definitions = load_flows(config, registry)
     _log_to_stderr()
     async with open_store(config.store_url) as store:
-        made = Worker(store, concurrency=config.concurrency, lease=config.lease / 1000).register_all()
-        await _banner(store, made.name, definitions, config, state)
-        running = await made.start()
-        return await _serve(running, burst=burst)
+        running = await Worker(store, concurrency=config.concurrency, lease=config.lease / 1000).register_all().start()
+        stop = _heed_signals(running)
+        _banner(identity, running.name, definitions, config, state)  # whoever has read it may send a signal
+        return await _serve(running, stop, burst=burst)
 
 
-async def _serve(running: RunningWorker, *, burst: bool) -> ExitCode:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+def _heed_signals(running: RunningWorker) -> asyncio.Event:
+    """From now on the first signal sets the event, and the second ends the process."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in STOP_CODES:
         loop.add_signal_handler(number, _on_signal, number, stop, running)
+    return stop
+
+
+async def _serve(running: RunningWorker, stop: asyncio.Event, *, burst: bool) -> ExitCode:
     ends = [asyncio.create_task(stop.wait()), asyncio.create_task(running.join())]
     if burst:
         ends.append(asyncio.create_task(_until_quiet(running)))
@@ -102,8 +106,9 @@ async def _until_quiet(running: RunningWorker) -> None:
         await asyncio.sleep(LOOK)
 
 
-async def _banner(store: Store, name: str, definitions: list[FlowDefinition], config: Config, state: State) -> None:
-    identity = await store.identity()
+def _banner(
+    identity: StoreIdentity, name: str, definitions: list[FlowDefinition], config: Config, state: State
+) -> None:
     flows = [definition.name + (f"@{definition.version}" if definition.version else "") for definition in definitions]
     if state.json:
         say_json(
