@@ -84,6 +84,11 @@ class Process:
         """Wait for its end; its exit code."""
         return self.popen.wait(timeout)
 
+    def is_stopped(self) -> bool:
+        """Whether SIGSTOP has taken effect."""
+        stat = Path(f"/proc/{self.popen.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "T"
+
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 

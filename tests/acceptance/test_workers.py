@@ -53,6 +53,7 @@ def stop_outside_a_transaction(here: Shop, process: Process) -> None:
 
     def stopped() -> bool:
         process.send(signal.SIGSTOP)
+        until(process.is_stopped)
         try:
             with closing(sqlite3.connect(here.folder / "ergon.db", timeout=0.2)) as conn:
                 conn.execute("BEGIN IMMEDIATE")
