@@ -54,7 +54,7 @@ class _Jumping(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> Any:
-        found = super().select(0)
+        found = super().select(10 if timeout is None else 0)  # only threads can help when there is no timer
         if not found:
             assert timeout is not None, "everybody waits for something that never comes"
             self._loop.jump(max(0.0, timeout))

@@ -147,6 +147,19 @@ def test_lease_lost_at_a_commit_cancels_the_bodies_writes_nothing_and_evicts_the
     virtual(main)
 
 
+def test_c1_commit_that_was_applied_before_the_lease_was_lost_is_the_last_one() -> None:
+    async def main() -> None:
+        both = two_steps()
+        async with claimed(both(), both) as flow_:
+            flow_.faults.plan = {2: "unanswered", 3: lambda: steal(flow_.here.store.state)}  # type: ignore[attr-defined]  # a memory store
+            assert await flow_.runner.run() is None
+            assert flow_.sent == 3
+            assert await flow_.here.kinds() == ["step 1/quick"]
+            assert (await flow_.here.row()).status == "running"
+
+    virtual(main)
+
+
 # --- the self-fence (C6)
 
 
@@ -344,6 +357,7 @@ def test_c2_kept_machine_of_another_head_is_dropped_and_the_flow_rebuilt() -> No
             assert await handle.result() == ["1", "2"]
             assert stale.machine.loop.evicted
             assert log.count("begun") == 3
+            assert asyncio.get_running_loop().time() < LEASE  # and not only when its commit was refused
 
     virtual(main)
 

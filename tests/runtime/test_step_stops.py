@@ -12,9 +12,9 @@ from ergon_runtime.core.entries import StepEnded, StepStopped
 from ergon_runtime.core.retry import RetryPolicy
 from ergon_runtime.definitions import flow, registry, step
 from ergon_runtime.errors import OutcomeUnknown
-from ergon_runtime.primitives import sleep
+from ergon_runtime.primitives import sleep, step_info
 from tests.runtime.rigs import rig, virtual
-from tests.runtime.workers import run, until
+from tests.runtime.workers import until
 
 log: list[str] = []
 
@@ -137,12 +137,14 @@ def test_t3_sync_body_asked_to_stop_gets_the_grace_time_only() -> None:
         return "waited"
 
     async def main() -> None:
-        async with rig(calls, grace=0.05) as here:
+        async with rig(calls, grace=4.0) as here:
             assert await here.result(calls()) == "gave up"
             assert await here.kinds() == ["timer timeout", "stopped body"]
+            _, timeout, stopped = await here.entries()
+            assert stopped.at - timeout.at == 4000
             gate.set()
 
-    run(main)
+    virtual(main)
 
 
 def test_t3_stop_while_waiting_for_a_retry_ends_the_step_at_once() -> None:
@@ -164,13 +166,12 @@ def test_t3_stop_while_waiting_for_a_retry_ends_the_step_at_once() -> None:
 
 
 def test_t3_step_asked_to_stop_is_not_started_again_after_a_crash() -> None:
+    gate = threading.Event()
+
     @step
-    async def body() -> None:
+    def body() -> None:
         log.append("begun")
-        try:
-            await asyncio.sleep(1000)
-        finally:
-            await asyncio.Event().wait()
+        gate.wait(5)
 
     async def main() -> None:
         calls = stopping(body)
@@ -182,6 +183,7 @@ def test_t3_step_asked_to_stop_is_not_started_again_after_a_crash() -> None:
             here.start(calls)
             assert (await handle.result())[0] == "cancelled"
             assert await here.kinds() == ["timer sleep", "stopped 1/body"]
+            gate.set()
 
     virtual(main)
     assert log == ["begun"]
@@ -215,6 +217,43 @@ def test_t5_start_of_an_at_most_once_step_is_in_the_store_before_its_body_runs(l
             assert await here.kinds() == ["begun launch", "step launch"]
 
     virtual(main)
+
+
+def test_t5_starts_are_journaled_first_also_when_one_commit_cannot_hold_them() -> None:
+    async def main() -> None:
+        async with rig() as here:
+
+            @step(at_most_once=True)
+            async def launch(n: int) -> None:
+                journal = b"".join(await here.store.journal("f", 0, 1000))
+                assert f'["begun",1,"{step_info().key}"'.encode() in journal.replace(b'["begun",2', b'["begun",1')
+
+            @flow
+            async def calls() -> int:
+                return len(await asyncio.gather(*(launch(n) for n in range(150))))
+
+            here.start(calls)
+            assert await here.result(calls()) == 150
+
+    virtual(main)
+
+
+def test_t3_step_cancelled_while_its_start_is_journaled_never_begins(launch: Any) -> None:
+    @flow
+    async def calls() -> bool:
+        task = asyncio.create_task(launch())
+        await sleep(0, name="due")  # it ends in the commit that journals the start
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            assert await here.result(calls()) is True
+            assert await here.kinds() == ["begun 1/launch", "timer due", "stopped 1/launch"]
+
+    virtual(main)
+    assert log == []
 
 
 def test_t5_crash_between_start_and_end_raises_outcome_unknown_and_runs_nothing(launch: Any) -> None:
