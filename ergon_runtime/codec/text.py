@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import collections.abc
 import json
-import re
 import types
 import typing
-from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, cast
 
@@ -20,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from ergon_runtime.codec.allowed import is_storable
+from ergon_runtime.codec.digits import exact_numbers, takes_decimal
 from ergon_runtime.codec.hints import hint_name, is_open
 from ergon_runtime.codec.limits import check
 from ergon_runtime.codec.tagged import finite, no_constant
@@ -38,8 +37,6 @@ _WHAT: Final = {
     "uuid": "a UUID",
 }
 _SHOWN = 60
-_STRING_OR_NUMBER = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?', re.DOTALL)
-"""The scalars of a text that is known to be JSON, but for true, false and null."""
 
 
 def parse_text(text: str, hint: Any) -> object:
@@ -84,8 +81,8 @@ def parse_json(text: str, hint: Any) -> object:
         value = adapter.validate_json(text, strict=True)
     except ValidationError as error:
         raise CodecError(_reason(error, None)) from None
-    exact = _STRING_OR_NUMBER.sub(_quoted_if_long, text)
-    if exact == text or not _has_decimal(cast(object, adapter.core_schema)):
+    exact = exact_numbers(text)
+    if exact == text or not takes_decimal(cast(object, adapter.core_schema)):
         return value
     return _exactly(exact, adapter, hint)
 
@@ -98,26 +95,6 @@ def _exactly(text: str, adapter: TypeAdapter[Any], hint: Any) -> object:
     except ValidationError:
         pass
     raise CodecError("a number has more digits than a float can hold; quote it where a Decimal is meant, or shorten it")
-
-
-def _quoted_if_long(found: re.Match[str]) -> str:
-    token = found[0]
-    if token[0] == '"' or Decimal(token) == Decimal(repr(float(token))):
-        return token
-    return f'"{token}"'
-
-
-def _has_decimal(schema: object) -> bool:
-    """Whether a schema of pydantic's takes a Decimal anywhere."""
-    match schema:
-        case {"type": "decimal"}:
-            return True
-        case dict():
-            return any(_has_decimal(part) for part in cast("dict[str, object]", schema).values())
-        case list() | tuple():
-            return any(_has_decimal(part) for part in cast("list[object]", schema))
-        case _:
-            return False
 
 
 def _unreadable(hint: Any) -> CodecError:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic_core import PydanticSerializationError
 
 from ergon_runtime.codec.allowed import ALLOWED, AllowList
+from ergon_runtime.codec.digits import exact_numbers, takes_decimal
 from ergon_runtime.codec.hints import UNHINTED, facts, hint_name, is_open
 from ergon_runtime.codec.limits import check
 from ergon_runtime.codec.same import same
@@ -49,8 +50,7 @@ class ValueCodec(ABC):
         except Exception as error:  # noqa: BLE001 - validators, serializers and comparisons of users may raise anything
             reason = f"{type(error).__name__}: {error}"
         raise CodecError(
-            f"{where} cannot be stored: a value of type {type(value).__name__} "
-            f"{_under(self.hint)}: {reason}"
+            f"{where} cannot be stored: a value of type {type(value).__name__} {_under(self.hint)}: {reason}"
         )
 
     def decode(self, text: str, where: str) -> Any:
@@ -156,12 +156,13 @@ class _Tagged(ValueCodec):
 class _Typed(ValueCodec):
     """Pydantic's JSON for a hint that says all; the tagged form under `$exact` where that JSON would change a value."""
 
-    __slots__ = ("_adapter", "_tagger")
+    __slots__ = ("_adapter", "_decimals", "_tagger")
 
     def __init__(self, hint: Any, tagger: Tagger, adapter: TypeAdapter[Any]) -> None:
         super().__init__(hint)
         self._tagger: Final = tagger
         self._adapter: Final = adapter
+        self._decimals: Final = takes_decimal(cast(object, adapter.core_schema))
 
     def _encode(self, value: object) -> str:
         try:
@@ -186,6 +187,8 @@ class _Typed(ValueCodec):
         return self._read(text)
 
     def _read(self, text: str) -> Any:
+        if self._decimals:  # people and other programs may write a number where we write a string
+            text = exact_numbers(text)
         return self._adapter.validator.validate_json(text, strict=True, by_alias=False, by_name=True)
 
     def _returns(self, text: str, value: object) -> bool:

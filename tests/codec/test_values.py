@@ -354,3 +354,9 @@ def test_codec_of_a_hint_is_made_once() -> None:
 
 def test_hint_that_cannot_be_hashed_has_a_codec() -> None:
     assert there_and_back(Annotated[int, []], 5) == 5
+
+
+@pytest.mark.parametrize("text", ["0.10000000000000000001", '"0.10000000000000000001"', "1.10"])
+def test_number_that_somebody_wrote_for_a_decimal_keeps_its_digits(text: str) -> None:
+    assert for_hint(Decimal).decode(text, "payload") == Decimal(text.strip('"'))
+    assert for_hint(list[Decimal]).decode(f"[{text}]", "payload") == [Decimal(text.strip('"'))]
