@@ -17,7 +17,7 @@ from ergon_runtime.core.entries import Outcome
 from ergon_runtime.core.flows import FlowQuery, FlowRow, NewFlow, Status
 from ergon_runtime.core.retry import seconds
 from ergon_runtime.definitions import FlowDefinition, FlowValue, HasRun, flow_value, registry
-from ergon_runtime.errors import CodecError, DefinitionError, FlowCancelled, FlowFailed, FlowNotFound
+from ergon_runtime.errors import CodecError, DefinitionError, FlowCancelled, FlowFailed, FlowNotFound, StoreCorrupt
 from ergon_runtime.mail import cancel_flow, live_children, send_signal_text
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.worker import RunningWorker, Worker
@@ -63,14 +63,18 @@ class FlowHandle(Generic[T]):
         return cast(T, self._codec.decode(outcome.value, where))
 
     async def outcome(self, timeout: float | timedelta | None = None) -> Outcome:
-        """Wait for the flow's end, and give how it ended as it is stored. Raises FlowNotFound, TimeoutError."""
+        """Wait for the flow's end, and give how it ended as it is stored. Raises FlowNotFound, StoreCorrupt,
+        TimeoutError."""
         end = None if timeout is None else time.monotonic() + seconds(timeout)
         while not (row := await self._row()).status.ended:
             left = 1.0 if end is None else min(1.0, end - time.monotonic())
             if left <= 0:
                 raise TimeoutError(f"flow {self.id} is still {row.status} after {timeout} s")
             await self._store.wait("", left)
-        return Outcome.unpack(row.result or b"")
+        try:
+            return Outcome.unpack(row.result or b"")
+        except ValueError as error:
+            raise StoreCorrupt(f"flow {self.id}: {error}; the store is damaged") from error
 
     async def signal(self, name: str, payload: object = None, *, id: str | None = None) -> bool:  # noqa: A002  contract
         """Send a signal to this flow's mailbox; False if the flow has ended. Equal ids of a name count once."""
