@@ -14,7 +14,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import Executor
-from functools import partial
+from contextlib import suppress
 from typing import Any
 
 from ergon_runtime.codec import encode_error
@@ -128,15 +128,11 @@ class StepBodies:
 
     async def _run(self, body: Body, context: contextvars.Context) -> None:
         definition = body.call.definition
-        limit = asyncio.timeout(definition.timeout)
+        limit = asyncio.timeout(definition.timeout if definition.is_async else None)
         try:
             async with limit:
                 work = body.call.bound()
-                if definition.is_async:
-                    value = await work()
-                else:
-                    loop = asyncio.get_running_loop()
-                    value = await loop.run_in_executor(self._pool, context.copy().run, partial(_in_thread, work))
+                value = await (work() if definition.is_async else self._in_thread(body, work, context, limit))
             text = definition.encode_result(value)
         except asyncio.CancelledError as error:
             entry = self._stopped(body) if body.stop_asked else self._failed(body, error)
@@ -150,6 +146,26 @@ class StepBodies:
         else:
             entry = self._ended(body, value=text)
         self._over(body, entry)
+
+    async def _in_thread(
+        self, body: Body, work: Callable[[], Any], context: contextvars.Context, limit: asyncio.Timeout
+    ) -> Any:
+        """Run a sync body in the pool. Its time limit counts from when a thread has taken it."""
+        loop, seconds = asyncio.get_running_loop(), body.call.definition.timeout
+
+        def begin() -> None:
+            if seconds is not None:
+                with suppress(RuntimeError):  # it was given up while it waited for a thread
+                    limit.reschedule(loop.time() + seconds)
+
+        def call() -> Any:
+            loop.call_soon_threadsafe(begin)
+            try:
+                return work()
+            except StopIteration as error:  # as in a coroutine; a future never ends by it
+                raise RuntimeError("the step raised StopIteration") from error
+
+        return await loop.run_in_executor(self._pool, context.copy().run, call)
 
     def _over(self, body: Body, entry: StepEntry) -> None:
         if self._closed or self._bodies.get(body.op.key) is not body:
@@ -216,11 +232,3 @@ class StepBodies:
     def _add(self, entry: StepEntry) -> None:
         self.results.append(entry)
         self._wake()
-
-
-def _in_thread(work: Callable[[], Any]) -> Any:
-    """Call a sync body. StopIteration becomes RuntimeError, as in a coroutine: a future never ends by it."""
-    try:
-        return work()
-    except StopIteration as error:
-        raise RuntimeError("the step raised StopIteration") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -279,6 +280,31 @@ def test_timeout_of_a_sync_try_fails_it_though_the_thread_goes_on() -> None:
             gate.set()
             await until(lambda: bool(log))
             assert await here.kinds() == ["step slow"]
+
+    run(main)
+
+
+def test_timeout_of_a_sync_try_does_not_count_the_wait_for_a_thread() -> None:
+    gate = threading.Event()
+
+    @step
+    def blocks_the_only_thread() -> None:
+        gate.wait(5)
+
+    @step(timeout=0.2)
+    def quick() -> str:
+        return "in time"
+
+    @flow
+    async def calls() -> str:
+        return (await asyncio.gather(blocks_the_only_thread(), quick()))[1]
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            async with rig(calls, pool=pool) as here:
+                loop = asyncio.get_running_loop()
+                loop.call_later(0.3, gate.set)
+                assert await here.result(calls()) == "in time"
 
     run(main)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -27,6 +29,13 @@ def own_registry() -> Any:
 
 
 # --- cancellation (T3)
+
+
+@pytest.fixture
+def pool() -> Iterator[Executor]:
+    """Threads for sync steps, which outlive the loop: it would not wait for them in real time."""
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
 
 
 def stopping(body: Any) -> Any:
@@ -120,7 +129,7 @@ def test_t3_body_that_outlives_the_grace_is_stopped_and_its_late_result_skipped(
     virtual(main)
 
 
-def test_t3_sync_body_asked_to_stop_gets_the_grace_time_only() -> None:
+def test_t3_sync_body_asked_to_stop_gets_the_grace_time_only(pool: Executor) -> None:
     gate = threading.Event()
 
     @step
@@ -137,7 +146,7 @@ def test_t3_sync_body_asked_to_stop_gets_the_grace_time_only() -> None:
         return "waited"
 
     async def main() -> None:
-        async with rig(calls, grace=4.0) as here:
+        async with rig(calls, grace=4.0, pool=pool) as here:
             assert await here.result(calls()) == "gave up"
             assert await here.kinds() == ["timer timeout", "stopped body"]
             _, timeout, stopped = await here.entries()
@@ -165,19 +174,22 @@ def test_t3_stop_while_waiting_for_a_retry_ends_the_step_at_once() -> None:
     assert log == ["try"]
 
 
-def test_t3_step_asked_to_stop_is_not_started_again_after_a_crash() -> None:
-    gate = threading.Event()
+def test_t3_step_asked_to_stop_is_not_started_again_after_a_crash(pool: Executor) -> None:
+    begun, gate = threading.Event(), threading.Event()
 
     @step
     def body() -> None:
         log.append("begun")
+        begun.set()
         gate.wait(5)
 
     async def main() -> None:
         calls = stopping(body)
-        async with rig(calls, grace=500.0) as here:
+        async with rig(calls, grace=500.0, pool=pool) as here:
             handle = await here.scheduler.schedule(calls(), id="f")
-            await asyncio.sleep(8)
+            await asyncio.sleep(1)
+            assert begun.wait(5)
+            await asyncio.sleep(7)
             assert await here.kinds() == ["timer sleep"]
             await here.workers[0].abort()
             here.start(calls)
