@@ -169,11 +169,12 @@ def patch_memo(outer: Any) -> Any:
     return patched
 
 
-@mutant("E8 code is live when nothing is left to deliver", (machine.FlowMachine, "patched"))
+@mutant("E8 code is live while the last commit is delivered", (machine.FlowMachine, "patched"))
 def patch_live(outer: Any) -> Any:
     def patched(self: Any, patch: str) -> bool:
         left = self._strict[self._position :]
-        self._seen_commit = self.last_commit if not left else -1
+        live = all(record.commit == self.last_commit for record in left)
+        self._seen_commit = self.last_commit if live else -1
         return bool(outer(self, patch))
 
     return patched
@@ -216,16 +217,6 @@ def resend(outer: Any) -> Any:
     return commit
 
 
-@mutant("C1 a resend hides that the lease is lost", (MemoryState, "commit"))
-def held(outer: Any) -> Any:
-    def commit(self: Any, asked: Commit) -> CommitReply:
-        again = self.flows[asked.lease.flow].head == asked.id
-        reply: CommitReply = outer(self, asked)
-        return dataclasses.replace(reply, held=reply.held or (again and not asked.release))
-
-    return commit
-
-
 @mutant("C2 a machine in memory is used at any head", (runner.Runner, "_load"))
 def any_head(outer: Any) -> Any:
     async def load(self: Any) -> Any:
@@ -234,19 +225,6 @@ def any_head(outer: Any) -> Any:
         return await outer(self)
 
     return load
-
-
-@mutant("C3 waits are committed when the flow suspends, not before", (runner, "decide"))
-def late_waits(outer: Any) -> Any:
-    def chosen(machine: Any, s: Any) -> Any:
-        decision = outer(machine, s)
-        if isinstance(decision, decide.Draft) and not decision.release:
-            if not decision.entries and not decision.aside:
-                return decide.Park(machine.open.due())
-            return dataclasses.replace(decision, waits=s.waits or frozenset())
-        return decision
-
-    return chosen
 
 
 @mutant("C5 any mail wakes", (MemoryState, "_place"))

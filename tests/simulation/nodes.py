@@ -36,7 +36,7 @@ async def plain_step(run: Run, kids: list[Kid], draw: Draw) -> None:
     await call(run, draw)
 
 
-@leaf()
+@leaf(2)
 async def flaky(run: Run, kids: list[Kid], draw: Draw) -> None:
     await call(run, draw, fails=draw.n, tries=draw.m)
 

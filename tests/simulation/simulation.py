@@ -135,7 +135,7 @@ class Simulation:
         self.auditor.poison, self.auditor.only_poison = poison, not chaos
         self.auditor.started = self.ledger.started
         self.people = People(self)
-        self.upgrade = self.random.uniform(1, 15) if changes else None
+        self.upgrade = self.random.uniform(0.5, 6) if changes else None
         self.rolling = self.random.choice([0.0, 8.0])
         """How long old code still serves after the upgrade began."""
         self.slots = [Slot(n) for n in range(self.random.randint(2, 4))]
