@@ -162,7 +162,7 @@ class _Typed(ValueCodec):
         super().__init__(hint)
         self._tagger: Final = tagger
         self._adapter: Final = adapter
-        self._decimals: Final = takes_decimal(cast(object, adapter.core_schema))
+        self._decimals: bool | None = None
 
     def _encode(self, value: object) -> str:
         try:
@@ -187,6 +187,8 @@ class _Typed(ValueCodec):
         return self._read(text)
 
     def _read(self, text: str) -> Any:
+        if self._decimals is None:  # not before it is used: until then a class that the hint names may be unfinished
+            self._decimals = takes_decimal(cast(object, self._adapter.core_schema))
         if self._decimals:  # people and other programs may write a number where we write a string
             text = exact_numbers(text)
         return self._adapter.validator.validate_json(text, strict=True, by_alias=False, by_name=True)
