@@ -7,16 +7,19 @@ P3  A cancel is mail, except for a flow that never started or is blocked: that o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 
 from ergon_runtime.core.decide import cancel_before
-from ergon_runtime.core.entries import pack
+from ergon_runtime.core.entries import ChildCreated, Entry, pack, unpack
 from ergon_runtime.core.flows import CANCEL, Claim, ClaimRequest, Commit, FlowQuery, FlowRow, Message, Send, Status
 from ergon_runtime.errors import DefinitionError, FlowNotFound, LeaseLost
 from ergon_runtime.stores.contract import Store
 
 OPERATOR_LEASE = 10_000
 """Milliseconds for which an operator holds a flow."""
+PAGE = 1000
+"""Journal entries read at a time."""
 
 
 async def send_signal_text(
@@ -56,9 +59,13 @@ async def _cancel_as_operator(store: Store, row: FlowRow) -> bool:
         return False
     claim: Claim = claims[0]
     message = next((m for m in claim.mail if m.channel == CANCEL), None)
-    draft = cancel_before(claim.now, claim.now, message)
+    entries = await _entries(store, claim)
+    draft = cancel_before(max((entry.at for entry in entries), default=claim.now), claim.now, message)
+    own = {entry.child for entry in entries if isinstance(entry, ChildCreated) and not entry.detached}
     children = [
-        Send(child, Message(f"end of {row.id}", CANCEL, b"null")) for child in await live_children(store, row.id)
+        Send(child, Message(f"end of {row.id}", CANCEL, b"null"))
+        for child in await live_children(store, row.id)
+        if child in own
     ]
     number = claim.length + 1  # above every commit's number: each commit that has one holds an entry
     try:
@@ -80,6 +87,16 @@ async def _cancel_as_operator(store: Store, row: FlowRow) -> bool:
     except LeaseLost:
         return False
     return True
+
+
+async def _entries(store: Store, claim: Claim) -> list[Entry]:
+    """The journal of a claimed flow, but what cannot be read of it: that may be why the flow is blocked."""
+    found: list[Entry] = []
+    for start in range(claim.base, claim.length, PAGE):
+        for row in await store.journal(claim.lease.flow, start, PAGE):
+            with contextlib.suppress(ValueError):
+                found.append(unpack(row, start).entry)
+    return found
 
 
 async def live_children(store: Store, flow_id: str) -> list[str]:

@@ -258,6 +258,8 @@ def cancel_before(last_time: int, clock: int, message: Message | None) -> Draft:
 def _suspend(machine: FlowMachine, s: Situation, chosen: _Chosen) -> Draft:
     due = machine.open.due()
     if due is None and not chosen.waits and not len(machine.open):
+        if chosen.entries:  # the children that it has asked for are not to be lost
+            return chosen.draft(machine)
         fault = Fault(FaultKind.STUCK, "the flow waits for something that can never come", where=machine.where())
         raise fault
     draft = chosen.draft(machine, status=Status.WAITING, due=due, release=True)
