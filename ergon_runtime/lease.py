@@ -73,7 +73,7 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._stopping = False
+        self._stopping = self._failing = False
 
     def start(self) -> None:
         """Run in a thread of its own."""
@@ -112,8 +112,13 @@ class Keeper:
             await self._store.open()
             mail = await self._store.extend([each.lease for each in held], self._length, self._beat())
         except StoreError as error:
-            log.warning("leases could not be renewed, will try again: %s", error)
+            if not self._failing:  # once an outage, however long it lasts
+                log.warning("leases could not be renewed, trying again until it works: %s", error)
+            self._failing = True
             return False
+        if self._failing:
+            log.warning("leases are renewed again")
+        self._failing = False
         for each in held:
             found = mail.get(each.lease.flow)
             if found is None:
