@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ergon_runtime.core.entries import (
+    CancelReceived,
     ChildCreated,
     ChildEnded,
     Continued,
@@ -82,8 +83,17 @@ def _replays(world: Simulation, row: FlowRow) -> Iterator[_Cut]:
             yield _Cut(journal, n, over=True)
         elif n and journal[n - 1].commit != record.commit and not world.changes and world.random.random() < 0.3:
             yield _Cut(journal, n, over=False)
-    if journal:
+    if journal and _late_cancel(journal):
+        yield _Cut(journal, len(journal) - 1, over=False)
+    elif journal:
         yield _Cut(journal, len(journal), over=row.status.ended)
+
+
+def _late_cancel(journal: list[Recorded]) -> bool:
+    """Whether the journal ends with an operator's cancel of a blocked flow, which is no part of what the code did."""
+    last, rows = journal[-1].entry, lives(journal)
+    begun = any(life == rows[-1][0] and not isinstance(entry, Retried | Continued) for life, _, entry in rows[:-1])
+    return isinstance(last, CancelReceived) and last.before and begun
 
 
 def _check_replay(world: Simulation, row: FlowRow, cut: _Cut, traces: dict[tuple[str, int], list[Trace]]) -> None:

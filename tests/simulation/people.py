@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 from typing import TYPE_CHECKING
 
 from ergon_runtime.core.entries import Retried, pack
 from ergon_runtime.core.flows import CANCEL, ClaimRequest, Commit, FlowQuery, FlowRow, Message, NewFlow, Send, Status
+from ergon_runtime.errors import StoreError
+from ergon_runtime.mail import cancel_flow
 from tests.simulation.ledger import lives
+from tests.simulation.loop import Process
 from tests.simulation.programs import OWN, SHARED, Code, value_of
+from tests.simulation.stores import ChaosStore
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -99,8 +104,19 @@ class People:
     def _cancel(self, flow: str) -> None:
         self._count += 1
         self.world.count("cancels")
-        self.world.core.send(Send(flow, Message(f"c{self._count}", CANCEL, b"null")))
-        self.world.hint()
+        if self.world.random.random() < 0.5:
+            self.world.core.send(Send(flow, Message(f"c{self._count}", CANCEL, b"null")))
+            self.world.hint()
+            return
+        self.world.auditor.disturbed[flow] += 3
+        process = Process(f"person {self._count}")
+        with self.world.loop.as_owner(process):
+            self.world.loop.create_task(self._ask_cancel(self.world.store_for(process), flow))
+
+    async def _ask_cancel(self, store: ChaosStore, flow: str) -> None:
+        """As `ergon cancel` does."""
+        with contextlib.suppress(StoreError):
+            await cancel_flow(store, flow)
 
     def _retry(self, row: FlowRow) -> None:
         """Retry a failed flow: claim it by id and commit a marker, or die in between."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
 
+from ergon_runtime import mail
 from ergon_runtime import runner as runner_module
 from ergon_runtime.core.decide import Situation
 from ergon_runtime.core.flows import FlowRow, Status
@@ -164,6 +165,10 @@ class Simulation:
         """Somebody outside has changed the store."""
         self._hints.spread(self)
 
+    def store_for(self, process: Process) -> ChaosStore:
+        """The store as a process sees it."""
+        return ChaosStore(self, process, self._hints)
+
     def excused(self, row: FlowRow) -> bool:
         """Blocked as stuck, or waiting for a child that is."""
         if row.status is Status.BLOCKED:
@@ -175,10 +180,10 @@ class Simulation:
 
     def kill(self, process: Process) -> None:
         """SIGKILL, and another worker in its place some time later."""
-        slot = next(slot for slot in self.slots if slot.process is process)
-        if not process.alive:
+        slot = next((slot for slot in self.slots if slot.process is process), None)
+        alive, process.alive = process.alive, False
+        if not alive or slot is None:
             return
-        process.alive = False
         self.count("kills")
         self._gone(slot)
         self.loop.post(None, self.random.uniform(0.05, 3), self.boot, slot)
@@ -234,6 +239,7 @@ class Simulation:
                 planted(runner_module, "FlowMachine", functools.partial(TracedMachine, self)),
                 planted(runner_module, "Situation", functools.partial(Situation, limit=limit)),
                 planted(runner_module, "PAGE", page),
+                planted(mail, "secrets", _Secrets(self.random)),
             ):
                 yield
         finally:
@@ -256,7 +262,7 @@ class Simulation:
         born, ids, name = self.loop.now, iter(range(1_000_000)), slot.process.name
         types = flow_types(Code(version=slot.version, changes=self.changes))
         return Engine(
-            store=ChaosStore(self, slot.process, self._hints),
+            store=self.store_for(slot.process),
             worker=name,
             find=lambda type_, version: types[type_],
             fingerprint=OLD if slot.version == 0 else "code 1",
@@ -321,6 +327,16 @@ class Simulation:
         for machine in self._graves:
             Context().run(machine.evict)
         self.loop.close()
+
+
+class _Secrets:
+    """In the place of the module: what is drawn comes from the seed."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+
+    def token_hex(self, size: int) -> str:
+        return self._random.randbytes(size).hex()
 
 
 class _Complaints(logging.Handler):
