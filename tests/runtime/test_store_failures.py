@@ -15,7 +15,7 @@ from ergon_runtime.definitions import flow, registry, step
 from ergon_runtime.primitives import invoke, sleep, step_info, wait_signal
 from ergon_runtime.stores.memory import MemoryStore
 from tests.runtime.faults import Faults, FaultyStore
-from tests.runtime.rigs import Rig, store_clock, virtual
+from tests.runtime.rigs import EPOCH, Rig, store_clock, virtual
 
 RESULT = ["one", "go", "child of two", "tried", "three"]
 KINDS = ["step work", "signal go", "created kid", "child kid", "attempt flaky", "step flaky", "step work#2"]
@@ -109,3 +109,25 @@ def test_any_call_to_the_store_may_go_wrong_and_the_flow_ends_as_promised(fault:
             raise
         again = {name: times - ONCE[name] for name, times in effects.items() if times != ONCE[name]}
         assert not again if lossless else sum(again.values()) <= 1, (fault, call, name, effects)
+
+
+def test_p6_worker_whose_clock_is_behind_goes_by_what_the_store_says() -> None:
+    @step
+    async def work() -> None:
+        await asyncio.sleep(1)
+
+    @flow
+    async def three() -> None:
+        for _ in range(3):
+            await work()
+
+    async def main() -> None:
+        here = Rig(MemoryStore(clock=store_clock))
+        here.start(three, clock=lambda: store_clock() - 1_000_000)
+        await asyncio.sleep(5)
+        await here.result(three())
+        times = [entry.at - EPOCH for entry in await here.entries()]
+        assert times == [5000, 5000, 6000, 7000]  # the store's time at the claim, then at the commit before
+        await here.close()
+
+    virtual(main)
