@@ -247,6 +247,7 @@ class Runner:
             clock=self._clock,
             spread=engine.spread,
             wake=self._wake.set,
+            safe=lambda: self.held.safe(engine.boot()),
         )
 
     # --- writing

@@ -4,7 +4,9 @@ T2  A failed try and its next due time become an entry; the next try is started 
     flow.
 T3  A body asked to stop is cancelled; when it has ended, or after a grace time, the step is over. A sync body cannot be
     cancelled, so only the grace time counts.
+    What still waits for a thread then never starts.
 T4  A result that cannot be stored fails the step at once, and is not tried again: its effect has happened.
+C6  No body starts past two thirds of the lease, however long it has waited for a thread.
 T5  An at-most-once body starts only after its start is in the journal.
 """
 
@@ -25,6 +27,10 @@ from ergon_runtime.core.operations import StepOp
 from ergon_runtime.definitions import StepCall
 from ergon_runtime.errors import OutcomeUnknown
 from ergon_runtime.primitives import StepInfo, current_step
+
+
+class _Fenced(Exception):
+    """The body was not started: it was asked to stop before, or the lease may be over."""
 
 
 class Body:
@@ -53,10 +59,11 @@ class StepBodies:
         clock: Callable[[], int],
         spread: Callable[[], float],
         wake: Callable[[], None],
+        safe: Callable[[], bool],
     ) -> None:
         self.results: list[StepEntry] = []
         self._machine, self._worker, self._token, self._pool, self._grace = machine, worker, token, pool, grace
-        self._clock, self._spread, self._wake = clock, spread, wake
+        self._clock, self._spread, self._wake, self._safe = clock, spread, wake, safe
         self._bodies: dict[str, Body] = {}
         self._to_begin: list[StepOp] = []
         self._live = 0
@@ -131,11 +138,16 @@ class StepBodies:
         limit = asyncio.timeout(definition.timeout if definition.is_async else None)
         try:
             async with limit:
-                work = body.call.bound()
+                work = self._fenced(body, body.call.bound())
                 value = await (work() if definition.is_async else self._in_thread(body, work, context, limit))
             text = definition.encode_result(value)
         except asyncio.CancelledError as error:
             entry = self._stopped(body) if body.stop_asked else self._failed(body, error)
+        except _Fenced:
+            if not body.stop_asked:
+                self._put_off(body)
+                return
+            entry = self._stopped(body)
         except (KeyboardInterrupt, GeneratorExit):
             raise  # these end the worker or the task, whatever runs in it
         except TimeoutError as error:
@@ -146,6 +158,25 @@ class StepBodies:
         else:
             entry = self._ended(body, value=text)
         self._over(body, entry)
+
+    def _fenced(self, body: Body, work: Callable[[], Any]) -> Callable[[], Any]:
+        """The body, which does not start once it was asked to stop, nor past the fence: a full pool or a stopped
+        process may have kept it waiting."""
+
+        def start() -> Any:
+            if body.stop_asked or self._closed or not self._safe():
+                raise _Fenced
+            return work()
+
+        return start
+
+    def _put_off(self, body: Body) -> None:
+        """A body that did not start: it does when the lease proves good after all."""
+        if not self._closed and self._bodies.get(body.op.key) is body:
+            del self._bodies[body.op.key]
+            self._live -= 1
+            self._to_begin.append(body.op)
+            self._wake()
 
     async def _in_thread(
         self, body: Body, work: Callable[[], Any], context: contextvars.Context, limit: asyncio.Timeout

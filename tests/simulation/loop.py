@@ -1,8 +1,7 @@
 """SimLoop: a deterministic asyncio loop in virtual time, in which whole worker processes die, freeze and wake.
 
 Every callback belongs to the process whose callback scheduled it (None: the world outside). Callbacks of a dead process
-are dropped, as SIGKILL would; those of a frozen one wait until it thaws, as under SIGSTOP. A freeze takes effect after
-the present instant: a body that was started just before it has begun. No threads, no I/O.
+are dropped, as SIGKILL would; those of a frozen one wait until it thaws, as under SIGSTOP. No threads, no I/O.
 """
 
 from __future__ import annotations
@@ -24,12 +23,10 @@ class Process:
     def __init__(self, name: str) -> None:
         self.name = name
         self.alive = True
-        self.frozen_at = self.frozen_until = 0.0
+        self.frozen_until = 0.0
 
     def freeze(self, now: float, seconds: float) -> None:
         """SIGSTOP now, SIGCONT after `seconds`."""
-        if self.frozen_until <= now:
-            self.frozen_at = now
         self.frozen_until = max(self.frozen_until, now + seconds)
 
 
@@ -58,7 +55,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.spent = 0.0
         """Seconds that the sync function which runs now says it takes."""
         self.callbacks = 0
-        self._ready: deque[tuple[float, Process | None, asyncio.Handle]] = deque()
+        self.queue: Callable[[], float] = float
+        """Seconds until a thread is free for the next function."""
+        self._ready: deque[tuple[Process | None, asyncio.Handle]] = deque()
         self._later: list[tuple[float, int, Process | None, asyncio.Handle]] = []
         self._numbers = 0
         self._tasks: list[SimTask[Any]] = []
@@ -71,7 +70,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append((self.now, self.owner, handle))
+        self._ready.append((self.owner, handle))
         return handle
 
     def call_soon_threadsafe(  # type: ignore[override]  # as above
@@ -109,15 +108,21 @@ class SimLoop(asyncio.AbstractEventLoop):
     def run_in_executor(  # type: ignore[override]  # as above
         self, executor: object, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
-        """A free thread takes it at once; its result comes after the time that the function says it spent."""
-        future, self.spent = self.create_future(), 0.0
+        """A thread takes it when one is free; its result comes after the time that the function says it spent."""
+        future = self.create_future()
+        self.call_later(self.queue(), self._take, future, func, args)
+        return future
+
+    def _take(self, future: asyncio.Future[Any], func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        if future.cancelled():
+            return
+        self.spent = 0.0
         try:
             result = func(*args)
         except Exception as error:
             self.call_later(self.spent, _fail, future, error)
         else:
             self.call_later(self.spent, _fulfil, future, result)
-        return future
 
     def get_debug(self) -> bool:
         return False
@@ -194,19 +199,19 @@ class SimLoop(asyncio.AbstractEventLoop):
                 return False
             self.now = max(self.now, self._later[0][0])
             while self._later and self._later[0][0] <= self.now:
-                when, _, owner, handle = heapq.heappop(self._later)
+                _, _, owner, handle = heapq.heappop(self._later)
                 if not handle.cancelled():
-                    self._ready.append((when, owner, handle))
+                    self._ready.append((owner, handle))
         return True
 
     def _run_one(self) -> None:
-        asked, owner, handle = self._ready.popleft()
+        owner, handle = self._ready.popleft()
         if handle.cancelled():
             return
         if owner is not None:
             if not owner.alive:
                 return
-            if owner.frozen_until > self.now and asked > owner.frozen_at:
+            if owner.frozen_until > self.now:
                 heapq.heappush(self._later, (owner.frozen_until, self._next(), owner, handle))
                 return
         self.owner = owner

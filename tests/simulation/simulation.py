@@ -119,6 +119,7 @@ class Simulation:
         self.seed, self.chaos, self.changes, self.calm, self.lease = seed, chaos, changes, CALM, LEASE
         self.random = Random(seed)
         self.loop = SimLoop()  # type: ignore[abstract]  # a simulated process has no I/O
+        self.loop.queue = lambda: self.random.choice([0.0, 0.0, 0.0, self.random.uniform(0, 3)])
         self.stats: Counter[str] = Counter()
         self.problems: list[str] = []
         self.errors: list[BaseException] = []

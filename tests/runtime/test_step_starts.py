@@ -1,0 +1,58 @@
+"""When a step's body may no longer start: once it was asked to stop, however long it has waited for a thread (T3)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from ergon_runtime import flow, step
+from ergon_runtime.core.entries import StepStopped, TimerFired, unpack
+from tests.runtime.workers import run, shop, until
+
+gate = threading.Event()
+ran: list[str] = []
+
+
+@step
+def starts_holds_the_thread() -> None:
+    gate.wait(10)
+
+
+@step
+def starts_late() -> None:
+    ran.append("late")
+
+
+@flow
+async def starts_flow() -> str:
+    first = asyncio.create_task(starts_holds_the_thread())
+    await asyncio.sleep(0)  # the first has asked
+    try:
+        async with asyncio.timeout(0.01):
+            await starts_late()
+    except TimeoutError:
+        await first
+        return "given up"
+    return "ran"
+
+
+def test_t3_sync_step_that_is_stopped_before_a_thread_takes_it_never_starts() -> None:
+    async def main() -> None:
+        gate.clear()
+        ran.clear()
+        async with shop(starts_flow, concurrency=1) as here:
+            handle = await here.scheduler.schedule(starts_flow(), id="f")
+
+            async def kinds() -> list[type]:
+                return [type(unpack(row, 0).entry) for row in await here.store.journal("f", 0, 100)]
+
+            async def cancelled() -> bool:
+                return TimerFired in await kinds()
+
+            await until(cancelled)
+            gate.set()
+            assert await handle.result() == "given up"
+            assert StepStopped in await kinds()
+            assert ran == []
+
+    run(main)
