@@ -77,8 +77,21 @@ class Keeper:
 
     def start(self) -> None:
         """Run in a thread of its own."""
-        self._thread = threading.Thread(target=lambda: asyncio.run(self.keep()), name="ergon-keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="ergon-keeper", daemon=True)
         self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self.keep())
+        except Exception:  # the thread's end: without a keeper the worker cannot hold its leases, so it must hear of it
+            log.exception("the leases' keeper failed")
+
+    async def ended(self) -> None:
+        """Wait for the thread's end. Raises RuntimeError if nobody asked for it."""
+        if self._thread is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+            if not self._stopping:
+                raise RuntimeError("the leases' keeper failed; start the worker again")
 
     async def stop(self) -> None:
         """Sign off and wait for the thread's end."""

@@ -156,6 +156,7 @@ class RunningWorker:
         """Begin; with `keeper_thread` false the leases are renewed by a task of this loop."""
         if keeper_thread:
             self._keeper.start()
+            self._tasks.append(self._loop.create_task(self._keeper.ended()))
         else:
             self._tasks.append(self._loop.create_task(self._keeper.keep()))
         self._claiming = self._loop.create_task(self._claim_on())

@@ -327,13 +327,20 @@ def _signal(machine: FlowMachine, s: Situation, at: int, aside: list[str]) -> _F
         for op in machine.open.listeners(message.channel):
             if not isinstance(op, SignalOp):
                 continue
-            value = message.body.decode(errors="replace")
-            if op.accepts(value):
+            value = _text(message.body)
+            if value is not None and op.accepts(value):
                 entry = SignalReceived(op.key, at, op.digest, op.name, message.id, value, op.since)
                 return _Found(entry, message.id, op)
             aside.append(message.id)
             break
     return None
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None  # no payload of ours
 
 
 def _child_end(op: ChildOp, message: Message, at: int) -> ChildEnded:

@@ -96,7 +96,8 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """What a worker asks for. Either `lanes` (flows that are due there) or `ids` (these flows, if they are due).
+    """What a worker asks for: flows that are due in these `lanes`, or with `ids` only these, in whatever lane if no
+    lanes are given.
 
     `lease` is the length in milliseconds. `fingerprint` names the worker's code: flows that diverged under it are
     passed over (P4). `alone` asks for one suspect flow, and only that (P5). `operator` takes the named ids in whatever

@@ -88,6 +88,8 @@ def result_message(flow_id: str, result: bytes | None) -> Message:
     return Message(id=f"result {flow_id}", channel=CHILD + flow_id, body=result or b"")
 
 
-def wanted(request: ClaimRequest, status: Status) -> bool:
-    """Whether a claim takes a flow of this status; only an operator's may choose."""
-    return not (request.operator and request.statuses) or status in request.statuses
+def wanted(request: ClaimRequest, status: Status, lane: str) -> bool:
+    """Whether a claim by id takes this flow: an operator chooses by status, a worker by its lanes."""
+    if request.operator:
+        return not request.statuses or status in request.statuses
+    return not request.lanes or lane in request.lanes

@@ -241,7 +241,8 @@ class MemoryState:
             yield from (
                 r
                 for r in rows
-                if rules.wanted(request, r.status) and (_claimable(r, now) or (request.operator and r.token is None))
+                if rules.wanted(request, r.status, r.flow.lane)
+                and (_claimable(r, now) or (request.operator and r.token is None))
             )
             return
         for lane in dict.fromkeys(request.lanes):

@@ -31,8 +31,8 @@ _LAPSED = """SELECT priority, due, id, recoveries FROM flow
     AND (:fingerprint IS NULL OR fingerprint IS NOT :fingerprint)"""
 _LAPSES = """SELECT due FROM flow WHERE lane = :lane AND token IS NOT NULL AND lease_length = :length AND due > :now
     AND (:fingerprint IS NULL OR fingerprint IS NOT :fingerprint) ORDER BY due LIMIT 1"""
-_ONE = """SELECT priority, due, id, recoveries, token IS NOT NULL, lease_length, fingerprint, status FROM flow
-    WHERE id = ?"""
+_ONE = """SELECT priority, due, id, recoveries, token IS NOT NULL, lease_length, fingerprint, status, lane
+    FROM flow WHERE id = ?"""
 _TAKE = """UPDATE flow SET status = 'running', token = ?, owner = ?, lease_length = ?, due = ?, alone = ?, started = ?,
     ended = NULL, fingerprint = NULL, recoveries = ?, deaths = ? WHERE id = ?"""
 
@@ -98,11 +98,11 @@ def _named(conn: sqlite3.Connection, request: ClaimRequest, ids: tuple[str, ...]
         row = conn.execute(_ONE, (flow,)).fetchone()
         if row is None:
             continue
-        priority, due, _, recoveries, leased, length, fingerprint, status = row
+        priority, due, _, recoveries, leased, length, fingerprint, status, lane = row
         ready = due is not None and (rules.expired(due, length, now) if leased else due <= now)
         fits = request.fingerprint is None or fingerprint != request.fingerprint
         free = ready or not leased if request.operator else ready and fits
-        if free and rules.wanted(request, rows.known(status)):
+        if free and rules.wanted(request, rows.known(status), lane):
             yield priority, due, flow, recoveries
 
 

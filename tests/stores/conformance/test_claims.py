@@ -5,7 +5,9 @@ Tests are named after the rules of the store contract.
 
 from __future__ import annotations
 
-from ergon_runtime.core.flows import Status
+from dataclasses import replace
+
+from ergon_runtime.core.flows import ClaimRequest, Status
 from tests.stores.harness import LANE, LEASE, Bench, new, on_each_store
 
 # P1: lanes and priorities
@@ -215,3 +217,11 @@ async def test_p6_each_lease_is_measured_by_its_own_length(b: Bench) -> None:
     await b.begin("short")
     b.clock.now -= LEASE + 1
     assert await b.claimed() == ["short"]
+
+
+@on_each_store
+async def test_p1_claim_by_id_with_lanes_takes_only_flows_of_those_lanes(b: Bench) -> None:
+    await b.store.create(new("a"))
+    mine = ClaimRequest("w", LEASE, 9, lanes=("elsewhere",), ids=("a",))
+    assert (await b.store.claim(mine)).claims == ()
+    assert len((await b.store.claim(replace(mine, lanes=(LANE,)))).claims) == 1
