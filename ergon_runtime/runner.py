@@ -79,13 +79,13 @@ class Runner:
         self._waits: frozenset[str] | None = None
         self._mail = claim.mail
         self._floor = claim.now
-        self._stale_mail = self._draining = False
+        self._mail_is_stale = self._draining = False
         self._wake = asyncio.Event()
 
     # --- what the worker tells it
     def notice(self) -> None:
         """The flow has new mail."""
-        self._stale_mail = True
+        self._mail_is_stale = True
         self._wake.set()
 
     def renewed(self) -> None:
@@ -172,7 +172,7 @@ class Runner:
         return Resident(machine, self._head, self._length, self._commits, draft.waits)
 
     async def _park(self, until: int | None) -> None:
-        if self._stale_mail:
+        if self._mail_is_stale:
             await self._fetch_mail()
             return
         left = self.held.left(self._engine.boot())
@@ -183,12 +183,12 @@ class Runner:
                 await self._wake.wait()
 
     async def _fetch_mail(self) -> None:
-        self._stale_mail = False
+        self._mail_is_stale = False
         sent = self._engine.boot()
         try:
             mail = await self._engine.store.extend([self.held.lease], self._engine.lease)
         except StoreUnavailable:
-            self._stale_mail = True
+            self._mail_is_stale = True
             await asyncio.sleep(0.1)
             return
         found = mail.get(self.held.lease.flow)
@@ -226,7 +226,7 @@ class Runner:
         records: list[Recorded] = []
         position = self.claim.base
         while position < self.claim.length:
-            rows = await self._retry(partial(self._engine.store.journal, self.claim.lease.flow, position, PAGE))
+            rows = await self._send(partial(self._engine.store.journal, self.claim.lease.flow, position, PAGE))
             if not rows:
                 raise Fault(FaultKind.UNREADABLE, f"the journal ends at entry {position} of {self.claim.length}")
             try:
@@ -257,7 +257,7 @@ class Runner:
         records = [Recorded(self._length + n, number, entry) for n, entry in enumerate(draft.entries)]
         commit = self._commit(draft, tuple(pack(r.entry, number) for r in records))
         try:
-            reply = await self._retry(lambda: self._engine.store.commit(commit))
+            reply = await self._send(lambda: self._engine.store.commit(commit))
         except Conflict as error:
             raise Fault(FaultKind.CONFLICT, f"child {error.flow_id} exists already, as another flow") from error
         self._applied(draft, commit, reply)
@@ -296,7 +296,7 @@ class Runner:
         if not reply.held and not draft.release:
             raise LeaseLost(self.held.lease.flow)
 
-    async def _retry(self, send: Callable[[], Awaitable[T]]) -> T:
+    async def _send(self, send: Callable[[], Awaitable[T]]) -> T:
         """Send until it is answered or the lease may be over; sends are idempotent (C1).
 
         The lease counts from the first send: that one may be what was applied, though a later one was answered (C6).
@@ -380,6 +380,8 @@ class Runner:
                 log.info("flow %s failed%s, next try in %d ms", flow, said, ending.delay, extra={"flow_id": flow})
             case ContinueFlow():
                 log.info("flow %s continues as new", flow, extra={"flow_id": flow})
+            case _:
+                assert_never(ending)
 
 
 def _reason(error: str | None) -> str:
