@@ -12,7 +12,8 @@ import pytest
 
 from tests.simulation.cross import differs, holds_renamed, notices, read, record
 from tests.simulation.loop import Process, SimLoop
-from tests.simulation.mutants import MUTANTS, noticed
+from tests.simulation.mutant import MUTANTS
+from tests.simulation.mutants import noticed
 from tests.simulation.run import one
 
 ROOT = Path(__file__).parent.parent
