@@ -50,6 +50,9 @@ def test_t3_sync_step_that_is_stopped_before_a_thread_takes_it_never_starts() ->
                 return TimerFired in await kinds()
 
             await until(cancelled)
+            bodies = here.worker._runners["f"]._bodies
+            assert bodies is not None
+            await until(lambda: bodies._bodies["starts_late"].stop_asked)
             gate.set()
             assert await handle.result() == "given up"
             assert StepStopped in await kinds()
