@@ -77,17 +77,11 @@ class Keeper:
 
     def start(self) -> None:
         """Run in a thread of its own."""
-        self._thread = threading.Thread(target=self._run, name="ergon-keeper", daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self.keep()), name="ergon-keeper", daemon=True)
         self._thread.start()
 
-    def _run(self) -> None:
-        try:
-            asyncio.run(self.keep())
-        except Exception:  # the thread's end: without a keeper the worker cannot hold its leases, so it must hear of it
-            log.exception("the leases' keeper failed")
-
     async def ended(self) -> None:
-        """Wait for the thread's end. Raises RuntimeError if nobody asked for it."""
+        """Wait for the thread's end. Raises RuntimeError if nobody asked for it: without a keeper no lease is held."""
         if self._thread is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
             if not self._stopping:
@@ -99,7 +93,8 @@ class Keeper:
             return
         self._stopping = True
         if self._loop is not None and self._stop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
+            with suppress(RuntimeError):  # its loop is closed: the thread has ended by itself
+                self._loop.call_soon_threadsafe(self._stop.set)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
     async def keep(self) -> None:

@@ -81,7 +81,6 @@ BROAD = {
     "ergon_runtime/stores/sqlite/transaction.py": "what stops a group of writes is handed to each of its callers",
     "ergon_runtime/turns.py": "what the other thread raised is handed to the one who waits",
     "ergon_runtime/steps.py": "whatever a step raises is the step's error",
-    "ergon_runtime/lease.py": "the keeper's thread tells the worker of its failure by ending",
     "ergon_runtime/worker.py": "one flow's trouble must not end the worker",
     "ergon_cli/app.py": "the last resort: no traceback of ours reaches a user",
     "ergon_cli/loading.py": "importing a user's module may raise anything",

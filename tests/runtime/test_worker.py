@@ -258,3 +258,15 @@ async def _row_is(store: MemoryStore, flow_id: str, status: Status) -> bool:
 
 async def _not_quiet(worker: object) -> bool:
     return not await worker.quiet()  # type: ignore[attr-defined]  # a RunningWorker
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_worker_whose_keeper_fails_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with shop(worker_one, lease=0.3) as here:
+            keeper = here.worker._keeper
+            monkeypatch.setattr(keeper, "_held", lambda: 1 / 0)
+            with pytest.raises(RuntimeError, match="start the worker again"):
+                await here.worker.join()
+
+    run(main)
