@@ -233,7 +233,7 @@ class _Found:
 def _before_life(machine: FlowMachine, s: Situation) -> Decision:
     """Before a life begins a cancel ends the flow without running its code (P3); a retry's delay is waited out."""
     history = machine.history
-    asleep = s.clock < machine.begins
+    asleep = history.delayed and s.clock < machine.begins  # a life that has begun goes on, if the clock was set back
     cancel = next((m for m in s.mail if m.channel == CANCEL), None)
     if cancel is not None and (history.empty or asleep):
         return cancel_before(machine.last_time, s.clock, cancel)

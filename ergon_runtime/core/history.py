@@ -62,6 +62,7 @@ class History:
         self.commits = 0
         self.length = 0
         self._life: list[Recorded] = []
+        self._delayed = False
         for record in records:
             self._take(record)
         for record in self._life:
@@ -70,6 +71,11 @@ class History:
     @property
     def empty(self) -> bool:
         return self.length == 0
+
+    @property
+    def delayed(self) -> bool:
+        """Whether a retry's delay lies before this life, of which nothing is recorded yet."""
+        return self._delayed and not self._life
 
     def _take(self, record: Recorded) -> None:
         entry = record.entry
@@ -85,7 +91,7 @@ class History:
         for record in self._life:
             self._remember(record)
         self._life = []
-        self.life = marker.life
+        self.life, self._delayed = marker.life, isinstance(marker, Retried)
         match marker:
             case Retried():
                 if not marker.keep:
