@@ -74,6 +74,8 @@ class People:
         if live and random.random() < 0.06 * min(1, self.world.chaos):
             self._cancel(random.choice(live).id)
         self._free(live)
+        if self.world.jumps and self.world.stormy(0.1):
+            self.world.set_clock()
 
     def _finish(self, live: list[FlowRow]) -> bool:
         """Whether nothing is left to do."""

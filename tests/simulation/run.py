@@ -23,7 +23,7 @@ def one(seed: int, store: str = "memory") -> Simulation:
     dice = Random(seed)
     poison = dice.choice([1, 2, 4, 6, 7, 12]) if seed % 7 == 3 else 0
     chaos = dice.choice([0, 1, 1, 3] if not poison else [0, 0, 1])
-    world = Simulation(seed, chaos=chaos, changes=seed % 5 == 0, store=store, poison=poison).run()
+    world = Simulation(seed, chaos=chaos, changes=seed % 5 == 0, store=store, poison=poison, jumps=seed % 11 == 5).run()
     check(world)
     return world
 

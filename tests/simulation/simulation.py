@@ -114,10 +114,18 @@ class Simulation:
     """Run it with `run`, then read what happened."""
 
     def __init__(
-        self, seed: int, *, chaos: float = 1.0, changes: bool = False, store: str = "memory", poison: int = 0
+        self,
+        seed: int,
+        *,
+        chaos: float = 1.0,
+        changes: bool = False,
+        store: str = "memory",
+        poison: int = 0,
+        jumps: bool = False,
     ) -> None:
         self.seed, self.chaos, self.changes, self.calm, self.lease = seed, chaos, changes, CALM, LEASE
         self.random = Random(seed)
+        self._offset = 0
         self.loop = SimLoop()  # type: ignore[abstract]  # a simulated process has no I/O
         self.loop.queue = lambda: self.random.choice([0.0, 0.0, 0.0, self.random.uniform(0, 3)])
         self.stats: Counter[str] = Counter()
@@ -134,6 +142,8 @@ class Simulation:
             self.random, self.books, self.journals, LEASE, self.blame, self._kill_here, changing=changes
         )
         self.ledger.poison = self.poison = poison
+        self.ledger.fenced = not jumps
+        self.jumps = jumps
         self.auditor.poison, self.auditor.only_poison = poison, not chaos
         self.auditor.started = self.ledger.started
         self.people = People(self)
@@ -149,7 +159,13 @@ class Simulation:
     # --- what others need of it
     def clock(self) -> int:
         """The store's clock."""
-        return EPOCH + int(self.loop.now * 1000 + 1e-6)
+        return EPOCH + self._offset + int(self.loop.now * 1000 + 1e-6)
+
+    def set_clock(self) -> None:
+        """Somebody sets the host's clock, the store's and the workers', by as much as several leases."""
+        self.count("clock jumps")
+        self.auditor.disturbed["*"] += 2
+        self._offset += self.random.choice([-20_000, -4000, -500, 500, 4000, 20_000])
 
     def stormy(self, chance: float) -> bool:
         return self.loop.now < self.calm and self.random.random() < chance * self.chaos
@@ -298,7 +314,7 @@ class Simulation:
     async def _drain(self, slot: Slot, worker: RunningWorker, process: Process) -> None:
         self.count("drains")
         begun = self.loop.now
-        await worker.shutdown()
+        await (worker.abort() if self.stormy(0.3) else worker.shutdown())
         if self.loop.now >= self.calm + 60 and self.loop.now - begun > 60:
             self.blame(f"{process.name} took {self.loop.now - begun:.1f} s to drain")
         process.alive = False
