@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncIterator
 
 from ergon_runtime.primitives import (
     as_completed,
@@ -48,7 +48,8 @@ async def first(run: Run, kids: list[Kid], draw: Draw) -> None:
     run.note([task.get_name() for task in done])
     run.note([type(each).__name__ for each in await asyncio.gather(*rest, return_exceptions=True)])
     for task in done:
-        task.cancelled() or task.exception()
+        if not task.cancelled():
+            task.exception()
 
 
 @inner()
@@ -191,7 +192,7 @@ async def cleanup(run: Run, kids: list[Kid], draw: Draw) -> None:
 
 @inner()
 async def generator(run: Run, kids: list[Kid], draw: Draw) -> None:
-    async def items() -> Any:
+    async def items() -> AsyncIterator[int]:
         try:
             for kid in kids:
                 await kid(run)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 
 @contextlib.contextmanager
-def planted(owner: object, name: str, value: object) -> Iterator[None]:
+def planted(owner: object, name: str, value: object) -> Generator[None]:
     """`owner.name` is `value` inside."""
     outer = vars(owner)[name]
     setattr(owner, name, value)
