@@ -99,8 +99,8 @@ class ChildRequest:
         if machine.pooled(self.key, ChildEnded.kind, digest):
             self._detached = True  # it ended in an earlier life; in this one there is nobody to cancel
             return
-        attached = machine.history.attached.get(self.key)
-        if attached is not None and attached.digest == digest:
+        attached = machine.history.attached.get((self.key, digest))
+        if attached is not None:
             self.id = attached.child
             return
         asked = ChildCreated(self.key, 0, digest, self.id, type_, version, args, detached)

@@ -1,8 +1,8 @@
 """What a journal says when a flow is loaded: its present life, and what earlier lives left for it.
 
 A life runs between two life markers. What lies before the last marker forms the memo pool: the latest success per key
-(rules M1 to M3); what comes after it is strict and is replayed in order. An epoch is the lives that share idempotency
-keys: a new one begins at `Continued`, and at a retry that keeps nothing (M5).
+and arguments (rules M1 to M3); what comes after it is strict and is replayed in order. An epoch is the lives that share
+idempotency keys: a new one begins at `Continued`, and at a retry that keeps nothing (M5).
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from ergon_runtime.core.flows import Status
 
 Mark: TypeAlias = tuple[str, str]
 """A marker's identity within a life: its kind and key."""
+MemoKey: TypeAlias = tuple[str, str]
+"""What a success is remembered under: its key and argument digest."""
 
 
 class History:
@@ -48,8 +50,9 @@ class History:
         """Where flow time begins: the start of the epoch (M4)."""
         self.args: str | None = None
         """The arguments this epoch was continued with, if it was."""
-        self.pool: dict[str, Recorded] = {}
-        self.attached: dict[str, ChildCreated] = {}
+        self.pool: dict[MemoKey, Recorded] = {}
+        """Successes by key and argument digest, the latest of each: a key may have run with other arguments since."""
+        self.attached: dict[MemoKey, ChildCreated] = {}
         """Detached children of earlier lives that have not failed."""
         self.open_starts: set[tuple[str, str]] = set()
         """(key, digest) of at-most-once steps begun in earlier lives and never ended (T5)."""
@@ -116,20 +119,20 @@ class History:
                 if not step.unknown:
                     self.open_starts.discard((step.key, step.digest))
                 if step.error is None:
-                    self.pool[step.key] = record
+                    self.pool[step.key, step.digest] = record
             case ChildCreated() as child:
                 if child.detached:
-                    self.attached[child.key] = child
+                    self.attached[child.key, child.digest] = child
             case ChildEnded() as child:
                 if child.status is Status.COMPLETED:
-                    self.pool[child.key] = record
+                    self.pool[child.key, child.digest] = record
                 else:
-                    self.attached.pop(child.key, None)
+                    self.attached.pop((child.key, child.digest), None)
             case SignalReceived() as signal:
-                self.pool[signal.key] = record
+                self.pool[signal.key, signal.digest] = record
             case TimerFired() as timer:
                 if timer.sleep:
-                    self.pool[timer.key] = record
+                    self.pool[timer.key, timer.digest] = record
             case _:
                 pass
 

@@ -210,7 +210,7 @@ class FlowMachine:
         self._unseen -= {(StepBegun.kind, op.key), (AttemptFailed.kind, op.key)}
         self._gone.pop(op.key, None)
         self.open.add(op)
-        remembered = self._pool.get(op.key)
+        remembered = self._pool.get((op.key, op.digest))
         if remembered is not None and matches(op, remembered.entry):
             heapq.heappush(self._remembered, (remembered.seq, op.key))
 
@@ -241,8 +241,8 @@ class FlowMachine:
 
     def pooled(self, key: str, kind: str, digest: str) -> bool:
         """Whether the memo pool holds a success for this key and digest."""
-        record = self._pool.get(key)
-        return record is not None and record.entry.kind == kind and getattr(record.entry, "digest", "") == digest
+        record = self._pool.get((key, digest))
+        return record is not None and record.entry.kind == kind
 
     def patched(self, patch: str) -> bool:
         """Whether the code behind this patch id is taken: the first call of an id decides for the life (E8)."""
@@ -293,9 +293,10 @@ class FlowMachine:
         """Deliver one completion; False when nothing recorded is left."""
         while self._remembered:
             _, key = heapq.heappop(self._remembered)
-            op, record = self.open.get(key), self._pool.get(key)
+            op = self.open.get(key)
+            record = self._pool.get((key, op.digest)) if op is not None else None
             if op is not None and record is not None and matches(op, record.entry):
-                del self._pool[key]
+                del self._pool[key, op.digest]
                 self._give("pool", op, record.entry)
                 return True
         if self._position < len(self._strict):

@@ -55,6 +55,12 @@ def test_m1_what_lies_before_the_last_marker_is_the_pool_and_the_rest_is_strict(
     assert (found.length, found.commits, found.last_commit) == (4, 4, 4)
 
 
+def test_m1_pool_keeps_a_success_while_the_key_runs_with_other_arguments() -> None:
+    other = replace(GOOD, digest="other")
+    found = history(BEGIN, GOOD, AGAIN, other, replace(AGAIN, life=3))
+    assert [record.entry for record in found.pool.values()] == [GOOD, other]
+
+
 def test_m1_pool_keeps_the_latest_success_of_a_key() -> None:
     latest = replace(GOOD, value="2")
     found = history(BEGIN, GOOD, AGAIN, latest, replace(AGAIN, life=3))
@@ -108,7 +114,7 @@ def test_m3_pool_holds_successes_only(entry: Entry, kept: bool) -> None:
 def test_m3_detached_children_that_have_not_failed_are_attached() -> None:
     created = ChildCreated("a", 1, "d", "f/a", "a", None, "[]", detached=True)
     failed = ChildEnded("a", 1, "d", "m", "f/a", Status.FAILED, None, "{}")
-    assert list(history(BEGIN, created, AGAIN).attached) == ["a"]
+    assert list(history(BEGIN, created, AGAIN).attached.values()) == [created]
     assert history(BEGIN, replace(created, detached=False), AGAIN).attached == {}
     assert history(BEGIN, created, failed, AGAIN).attached == {}
 

@@ -128,8 +128,8 @@ class EffectsLedger:
         ended = [(n, entry) for n, _, entry in rows if isinstance(entry, StepEnded) and entry.key == key]
         if any(n == life for n, _ in ended):
             self._blame(f"{flow} {key} is journaled in this life and runs again")
-        before = remembered(journal).get(key)
-        if isinstance(before, StepEnded) and (before.name, before.args) == (name, _as_stored(told, fails)):
+        before = [e for n, of, e in rows if n < life and of == epoch and e.key == key and is_success(e)]
+        if any(isinstance(e, StepEnded) and (e.name, e.args) == (name, _as_stored(told, fails)) for e in before):
             self._blame(f"{flow} {key} succeeded in an earlier life and runs again")
         if self._told.setdefault((flow, life, key), (told, fails)) != (told, fails) and not self._changing:
             self._blame(f"{flow} {key} runs a second time with other arguments")

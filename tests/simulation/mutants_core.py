@@ -142,7 +142,7 @@ def pooled_timeouts(outer: Any) -> Any:
     def remember(self: Any, record: Any) -> None:
         outer(self, record)
         if isinstance(record.entry, TimerFired):
-            self.pool[record.entry.key] = record
+            self.pool[record.entry.key, getattr(record.entry, "digest", "")] = record
 
     return remember
 
@@ -152,7 +152,7 @@ def pooled_failures(outer: Any) -> Any:
     def remember(self: Any, record: Any) -> None:
         outer(self, record)
         if isinstance(record.entry, StepEnded | ChildEnded):
-            self.pool[record.entry.key] = record
+            self.pool[record.entry.key, getattr(record.entry, "digest", "")] = record
 
     return remember
 
