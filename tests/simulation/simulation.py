@@ -77,7 +77,7 @@ class TracedMachine(FlowMachine):
         }
         super().__init__(*args, **options)
         trace.flow, trace.life = self.id, self.life
-        weakref.finalize(self, _dropped, world, trace)
+        weakref.finalize(self, _dropped, weakref.ref(world), trace)
 
     def evict(self) -> None:
         self.trace.evicted = True
@@ -95,8 +95,9 @@ class TracedMachine(FlowMachine):
         return self.trace.number
 
 
-def _dropped(world: Simulation, trace: Trace) -> None:
-    if not trace.evicted and not trace.done:
+def _dropped(over: weakref.ref[Simulation], trace: Trace) -> None:
+    world = over()
+    if world is not None and not trace.evicted and not trace.done:
         world.blame(f"{trace.flow}: a machine in its life {trace.life} was left to the garbage collector")
 
 
@@ -343,6 +344,7 @@ class Simulation:
             self._bury(process)
         for machine in self._graves:
             Context().run(machine.evict)
+        self._graves.clear()
         self.loop.close()
 
 
