@@ -332,13 +332,6 @@ def test_p3_cancel_after_a_retrys_delay_is_delivered_to_the_code() -> None:
     assert [getattr(r.entry, "before", None) for r in flow.journal if r.entry.kind == "cancel"] == [False]
 
 
-def test_p3_cancel_of_a_life_that_has_begun_reaches_the_code_though_the_clock_was_set_back() -> None:
-    flow = Flow(never).play(stop=2)
-    assert flow.kinds() == ["started"]
-    flow.clock = START - 1000
-    assert isinstance(flow.load().cancel().decide(), Begin)
-
-
 def test_p3_operators_cancel_needs_no_message() -> None:
     draft = cancel_before(50, 40, None)
     assert (draft.entries[0].at, draft.consumed, draft.status) == (50, (), Status.CANCELLED)
