@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -12,11 +11,7 @@ from random import random
 from ergon_runtime.definitions import FlowDefinition
 from ergon_runtime.lease import boot_seconds
 from ergon_runtime.stores.contract import Store
-
-
-def wall_milliseconds() -> int:
-    """This machine's clock."""
-    return time.time_ns() // 1_000_000
+from ergon_runtime.stores.rules import Clock, utc_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +29,7 @@ class Engine:
     lease: int
     pool: Executor | None = None
     grace: float = 5.0
-    clock: Callable[[], int] = wall_milliseconds
+    clock: Clock = utc_now
     boot: Callable[[], float] = boot_seconds
     spread: Callable[[], float] = random
     new_id: Callable[[], str] = field(default=lambda: secrets.token_hex(8))

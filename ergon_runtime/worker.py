@@ -23,7 +23,6 @@ from pathlib import Path
 
 from ergon_runtime.core.flows import (
     Beat,
-    Claim,
     ClaimRequest,
     Claims,
     FlowQuery,
@@ -169,9 +168,8 @@ class RunningWorker:
         self._look.set()
         for runner in self._runners.values():
             runner.drain()
-        await asyncio.wait(
-            [self._claiming]
-        )  # a claim on its way is not given up: its flows would wait out their leases
+        # A claim on its way is not given up: its flows would wait out their leases.
+        await asyncio.wait([self._claiming])
         while self._sessions:
             await asyncio.wait(self._sessions)
         await self._close()
@@ -271,12 +269,12 @@ class RunningWorker:
             if self._draining:
                 runner.drain()
             self._runners[flow] = runner
-            session = self._loop.create_task(self._session(runner, claim))
+            session = self._loop.create_task(self._session(runner))
             self._sessions.add(session)
             session.add_done_callback(self._sessions.discard)
 
-    async def _session(self, runner: Runner, claim: Claim) -> None:
-        flow = claim.lease.flow
+    async def _session(self, runner: Runner) -> None:
+        flow = runner.claim.lease.flow
         try:
             kept = await runner.run()
         except StoreError as error:

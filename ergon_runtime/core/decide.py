@@ -131,7 +131,7 @@ def decide(machine: FlowMachine, s: Situation) -> Decision:
     nothing = not chosen.completions and not chosen.aside and not chosen.full
     idle = quiet and nothing and len(chosen.entries) == len(machine.markers)
     if idle and not hand_back:
-        return _suspend(machine, s, chosen)
+        return _suspend(machine, chosen)
     if s.draining and quiet:
         return chosen.draft(machine, status=Status.PENDING, due=s.clock, release=True)
     if chosen.entries or chosen.aside or chosen.waits != s.waits:
@@ -255,13 +255,12 @@ def cancel_before(last_time: int, clock: int, message: Message | None) -> Draft:
     )
 
 
-def _suspend(machine: FlowMachine, s: Situation, chosen: _Chosen) -> Draft:
+def _suspend(machine: FlowMachine, chosen: _Chosen) -> Draft:
     due = machine.open.due()
     if due is None and not chosen.waits and not len(machine.open):
         if chosen.entries:  # the children that it has asked for are not to be lost
             return chosen.draft(machine)
-        fault = Fault(FaultKind.STUCK, "the flow waits for something that can never come", where=machine.where())
-        raise fault
+        raise Fault(FaultKind.STUCK, "the flow waits for something that can never come", where=machine.where())
     draft = chosen.draft(machine, status=Status.WAITING, due=due, release=True)
     return replace(draft, note=waiting_note(machine), resident=True)
 
