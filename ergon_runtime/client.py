@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from pydantic import BaseModel
 
-from ergon_runtime.codec import UNHINTED, allow, decode_error, describe_error, for_hint
+from ergon_runtime.codec import UNHINTED, allow, decode_error, describe_error, for_hint, is_error_loaded
 from ergon_runtime.core.entries import Outcome
 from ergon_runtime.core.flows import FlowQuery, FlowRow, NewFlow, Status
 from ergon_runtime.core.retry import seconds
@@ -231,7 +231,7 @@ async def _descendants(store: Store, flow_id: str) -> list[str]:
 
 
 def _error(flow_id: str, text: str) -> BaseException:
-    error, view = decode_error(text), describe_error(text)
-    if view.type.rpartition(".")[2] != type(error).__name__:
-        return FlowFailed(f"{view.type}: {view.message}", flow_id=flow_id, error_type=view.type)
-    return error
+    if is_error_loaded(text):
+        return decode_error(text)
+    view = describe_error(text)
+    return FlowFailed(f"{view.type}: {view.message}", flow_id=flow_id, error_type=view.type)

@@ -22,7 +22,6 @@ LAYERS = (
     ("ergon_runtime.codec",),
     ("ergon_runtime.definitions",),
     ("ergon_runtime.primitives",),
-    ("ergon_runtime.logs",),
     ("ergon_runtime.dag",),
     ("ergon_runtime.stores",),
     (
