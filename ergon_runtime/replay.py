@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from ergon_runtime.core.divergence import describe
-from ergon_runtime.core.entries import CancelReceived, Recorded, Started, unpack
+from ergon_runtime.core.entries import CancelReceived, Recorded, Started
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.history import History
@@ -23,11 +24,9 @@ from ergon_runtime.core.machine import ENGINE, ContinueAsNew, FlowMachine
 from ergon_runtime.core.stack import raising_line
 from ergon_runtime.definitions import FlowDefinition
 from ergon_runtime.errors import CodecError
+from ergon_runtime.journal import load_journal
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.turns import in_callback
-
-PAGE = 1000
-"""Journal entries read at a time."""
 
 Find: TypeAlias = Callable[[str, str | None], FlowDefinition | None]
 """Gives the flow type of exactly this name and version, or None."""
@@ -88,7 +87,7 @@ async def replay_flow(store: Store, row: FlowRow, find: Find) -> ReplayReport:
         message = f"no flow {row.type}{version} in the modules loaded"
         return ReplayReport(row.id, row.type, row.version, "unserved", message=message)
     try:
-        records = await _journal(store, row)
+        records = await load_journal(partial(store.journal, row.id), row.base, row.length)
     except Fault as fault:
         return _report(row, None, fault)
     replay = _Replay(row, definition, records)
@@ -181,20 +180,6 @@ def _without_late_cancel(records: list[Recorded]) -> list[Recorded]:
     """The records, without a cancel at their end that an operator wrote while no code ran."""
     last = records[-1].entry if records else None
     return records[:-1] if isinstance(last, CancelReceived) and last.before else records
-
-
-async def _journal(store: Store, row: FlowRow) -> list[Recorded]:
-    """The entries from the flow's base on. Raises Fault for what cannot be read."""
-    records: list[Recorded] = []
-    for start in range(row.base, row.length, PAGE):
-        rows = await store.journal(row.id, start, min(PAGE, row.length - start))
-        try:
-            records += [unpack(packed, start + n) for n, packed in enumerate(rows)]
-        except (ValueError, RecursionError) as error:
-            raise Fault(FaultKind.UNREADABLE, str(error)) from error
-    if len(records) < row.length - row.base:
-        raise Fault(FaultKind.UNREADABLE, f"the journal has {len(records)} of {row.length - row.base} entries")
-    return records
 
 
 def _report(row: FlowRow, replay: _Replay | None, fault: Fault | None) -> ReplayReport:

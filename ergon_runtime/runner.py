@@ -33,13 +33,14 @@ from ergon_runtime.core.decide import (
     decide,
     finish,
 )
-from ergon_runtime.core.entries import Outcome, Recorded, Started, pack, unpack
+from ergon_runtime.core.entries import Outcome, Recorded, Started, pack
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.flows import CRASH_LOOP, Claim, Commit, CommitReply, Status
 from ergon_runtime.core.history import History
 from ergon_runtime.core.machine import ENGINE, ContinueAsNew, FlowMachine
 from ergon_runtime.engine import Engine
 from ergon_runtime.errors import CodecError, Conflict, LeaseLost, StoreUnavailable
+from ergon_runtime.journal import load_journal
 from ergon_runtime.lease import HeldLease
 from ergon_runtime.steps import StepBodies
 from ergon_runtime.turns import in_callback
@@ -48,8 +49,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PYTHON = "{}.{}".format(*sys.version_info)
-PAGE = 1000
-"""Journal entries read at a time."""
 SLOW_TURN = 1.0
 """Seconds of flow code without an await after which a warning names the flow (L5)."""
 
@@ -204,7 +203,7 @@ class Runner:
             self._length, self._commits, self._waits = resident.length, resident.commits, resident.waits
             self._resident = None
             return resident.machine
-        history = History(await self._journal(), claim.started)
+        history = History(await load_journal(self._read, claim.base, claim.length), claim.started)
         self._commits = history.commits
         if history.empty:
             self._waits = frozenset()
@@ -222,19 +221,8 @@ class Runner:
             report=self._report,
         )
 
-    async def _journal(self) -> list[Recorded]:
-        records: list[Recorded] = []
-        position = self.claim.base
-        while position < self.claim.length:
-            rows = await self._send(partial(self._engine.store.journal, self.claim.lease.flow, position, PAGE))
-            if not rows:
-                raise Fault(FaultKind.UNREADABLE, f"the journal ends at entry {position} of {self.claim.length}")
-            try:
-                records += [unpack(row, position + n) for n, row in enumerate(rows)]
-            except ValueError as error:
-                raise Fault(FaultKind.UNREADABLE, str(error)) from error
-            position += len(rows)
-        return records
+    async def _read(self, start: int, limit: int) -> list[bytes]:
+        return await self._send(lambda: self._engine.store.journal(self.claim.lease.flow, start, limit))
 
     def _step_bodies(self, machine: FlowMachine) -> StepBodies:
         engine = self._engine

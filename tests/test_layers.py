@@ -24,6 +24,7 @@ LAYERS = (
     ("ergon_runtime.primitives",),
     ("ergon_runtime.dag",),
     ("ergon_runtime.stores",),
+    ("ergon_runtime.journal",),
     (
         "ergon_runtime.engine",
         "ergon_runtime.turns",

@@ -308,7 +308,7 @@ def test_replay_of_a_journal_that_lost_its_end_is_unreadable() -> None:
         row = await record(store, charge_then_ship)
         store.state.flows["a"].journal.pop()
         report = await replay_flow(store, row, registry.get)
-        assert (report.verdict, report.message) == ("unreadable", "the journal has 2 of 3 entries")
+        assert (report.verdict, report.message) == ("unreadable", "the journal ends at entry 2 of 3")
 
     asyncio.run(scenario())
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ergon_runtime import journal as journal_module
 from ergon_runtime import runner as runner_module
 from ergon_runtime.core import decide as decide_module
 from ergon_runtime.core.decide import Decision, Situation
@@ -287,7 +288,7 @@ def test_draining_runner_does_not_spin_over_a_retry_that_is_due(monkeypatch: pyt
 
 
 def test_journal_longer_than_a_page_is_loaded_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "PAGE", 3)
+    monkeypatch.setattr(journal_module, "PAGE", 3)
 
     @step
     async def count(n: int) -> int:

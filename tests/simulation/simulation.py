@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
 
-from ergon_runtime import mail
+from ergon_runtime import journal, mail
 from ergon_runtime import runner as runner_module
 from ergon_runtime.core.decide import Situation
 from ergon_runtime.core.flows import FlowRow, Status
@@ -256,7 +256,7 @@ class Simulation:
             with (
                 planted(runner_module, "FlowMachine", functools.partial(TracedMachine, self)),
                 planted(runner_module, "Situation", functools.partial(Situation, limit=limit)),
-                planted(runner_module, "PAGE", page),
+                planted(journal, "PAGE", page),
                 planted(mail, "secrets", _Secrets(self.random)),
             ):
                 yield
