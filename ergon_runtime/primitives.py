@@ -38,6 +38,7 @@ class StepInfo:
 
     `key` is the step's name within its flow, `attempt` counts from 1, `idempotency_key` stays the same over tries and
     flow retries: give it to the outer world, so that it can tell a repeated effect. `token` is that of the lease.
+    `flow_attempt` counts the tries of the whole flow, from 1; `attempt` begins anew in each of them.
     """
 
     flow_id: str
@@ -45,6 +46,7 @@ class StepInfo:
     attempt: int
     idempotency_key: str
     token: str
+    flow_attempt: int = 1
 
 
 current_step: ContextVar[StepInfo | None] = ContextVar("ergon_current_step", default=None)

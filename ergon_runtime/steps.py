@@ -131,7 +131,7 @@ class StepBodies:
     def _info(self, op: StepOp, attempt: int) -> StepInfo:
         machine = self._machine
         once = f"{machine.id}:{machine.epoch}:{op.key}"
-        return StepInfo(machine.id, op.key, attempt, once, self._token)
+        return StepInfo(machine.id, op.key, attempt, once, self._token, machine.attempt)
 
     async def _run(self, body: Body, context: contextvars.Context) -> None:
         definition = body.call.definition

@@ -75,6 +75,26 @@ def test_m5_retry_that_keeps_nothing_does_all_again_under_new_idempotency_keys()
     assert log == ["charge f:1:note", "try", "charge f:2:note", "try"]
 
 
+def test_step_is_told_which_attempt_of_its_flow_it_runs_in() -> None:
+    @step(retry=RetryPolicy(max_attempts=2, initial=1))
+    async def fail_at_first() -> None:
+        info = step_info()
+        log.append(f"{info.flow_attempt} {info.attempt}")
+        if (info.flow_attempt, info.attempt) != (2, 2):
+            raise ValueError
+
+    @flow(retry=AGAIN)
+    async def calls() -> None:
+        await fail_at_first()
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            await here.result(calls())
+
+    virtual(main)
+    assert log == ["1 1", "1 2", "2 1", "2 2"]
+
+
 def test_retry_waits_its_delay_across_workers_and_begins_its_time_then() -> None:
     @flow(retry=AGAIN, keep=False)
     async def calls() -> float:
