@@ -17,10 +17,13 @@ from typing import Any
 class Case:
     """One flow of a sample and its end.
 
-    `flow` makes the flow (a FlowValue, or an instance of a flow type). `signals` are sent to it, in this order, as soon
-    as it is scheduled. It ends with `result` (as JSON, or a check of the JSON), or fails with an error whose class is
-    called `error`. `steps`, if given, says how many steps of each name end, over the flow and its children. `command`
-    is what `ergon schedule` is told to get the same flow.
+    `module` is the sample's, as `sample_flows.hello`. `flow` makes the flow (a FlowValue, or an instance of a flow
+    type). `signals` are sent to it, in this order, as soon as it is scheduled. It ends with `result` (as JSON, or a
+    check of the JSON), or fails with an error whose class is called `error`. `steps`, if given, says how many steps of
+    each name end, over the flow and its children, in all their lives. `command` is what `ergon schedule` is told to get
+    the same flow: the name of its type, then options.
+
+    A case comes to the same end when a worker dies on the way and the flow stands still for a tenth of a second.
     """
 
     name: str
