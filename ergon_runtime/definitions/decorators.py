@@ -6,7 +6,7 @@ tuple, a flow gives `FlowValue[T]`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from types import FrameType
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
@@ -24,6 +24,7 @@ from ergon_runtime.definitions.hints import (
 )
 from ergon_runtime.definitions.registry import registry
 from ergon_runtime.definitions.steps import StepDefinition, StepFunction, StepOptions, check_step_function
+from ergon_runtime.definitions.wiring import StepRef, wiring_of
 from ergon_runtime.errors import DefinitionError
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ def step(
     name: str | None = None,
     retry: RetryPolicy | None = None,
     timeout: float | timedelta | None = None,
+    heartbeat_timeout: float | timedelta | None = None,
     at_most_once: bool = False,
 ) -> StepDecorator: ...
 def step(
@@ -65,23 +67,29 @@ def step(
     name: str | None = None,
     retry: RetryPolicy | None = None,
     timeout: float | timedelta | None = None,
+    heartbeat_timeout: float | timedelta | None = None,
     at_most_once: bool = False,
 ) -> Any:
     """Make a function or method a step: its result is recorded once, and a replay gets the record.
 
     `retry` says how often it is tried (default: once), `timeout` (seconds or timedelta) how long one try may take.
+    `heartbeat_timeout` (likewise) is how long a try may go without calling `heartbeat()`.
     `at_most_once` records the start first; if the worker dies in it, the flow gets OutcomeUnknown, not a second try.
+    For `run_dag`: `depends_on` are steps to wait for, `inputs` steps whose results become parameters.
     Works with and without parentheses, on async and plain functions. Calling a step always gives a coroutine. Raises
     DefinitionError.
     """
 
     def declare(function: object, frame: FrameType) -> StepFunction:
         inner = check_step_function(function)
+        chosen = check_name(inner.__name__ if name is None else name, "step")
         options = StepOptions(
-            name=check_name(inner.__name__ if name is None else name, "step"),
+            name=chosen,
             retry=_policy(retry),
-            timeout=_timeout(timeout),
+            timeout=_timeout("timeout", timeout),
+            heartbeat_timeout=_timeout("heartbeat_timeout", heartbeat_timeout),
             at_most_once=at_most_once,
+            wiring=wiring_of(chosen, depends_on, inputs),
         )
         if at_most_once and options.retry.max_attempts > 1:
             raise DefinitionError(f"step {options.name}: at_most_once and retry exclude each other; choose one")
@@ -203,9 +211,9 @@ def _policy(retry: object) -> RetryPolicy:
     return retry
 
 
-def _timeout(timeout: float | timedelta | None) -> float | None:
+def _timeout(option: str, timeout: float | timedelta | None) -> float | None:
     if timeout is None:
         return None
     if not seconds(timeout) > 0:
-        raise DefinitionError(f"timeout= must be more than 0 seconds, not {timeout!r}")
+        raise DefinitionError(f"{option}= must be more than 0 seconds, not {timeout!r}")
     return seconds(timeout)

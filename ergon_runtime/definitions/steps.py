@@ -28,11 +28,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class StepOptions:
-    """What `@step(...)` was told. `timeout` is in seconds."""
+    """What `@step(...)` was told. Timeouts are in seconds."""
 
     name: str
     retry: RetryPolicy
     timeout: float | None
+    heartbeat_timeout: float | None
     at_most_once: bool
 
 
@@ -84,6 +85,11 @@ class StepDefinition:
         return self.options.timeout
 
     @property
+    def heartbeat_timeout(self) -> float | None:
+        """Seconds that one try may go without a heartbeat."""
+        return self.options.heartbeat_timeout
+
+    @property
     def at_most_once(self) -> bool:
         return self.options.at_most_once
 
@@ -104,8 +110,14 @@ class StepDefinition:
             self.shape = Shape(f"step {self.name}", self.function, method=True)
 
     def resolve(self) -> _Resolved:
-        """Resolve the hints. Raises DefinitionError naming the step, the parameter and the hint."""
+        """Resolve the hints. Raises DefinitionError naming the step, the parameter and the hint; also for a function
+        that is wired like a method."""
         if self._resolved is None:
+            if self.options.wiring is not None and not self.is_method:
+                raise DefinitionError(
+                    f"step {self.name} at {self.source} has depends_on= or inputs= and is no method; "
+                    "steps of a DAG are methods of a @flow_type class"
+                )
             hints = hints_of(f"step {self.name}", self.function, self._locals)
             written = annotations_of(self.function)
             parameters = parameters_of(self.shape, lambda name: hints.resolve(written, name))

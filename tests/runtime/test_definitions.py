@@ -8,6 +8,7 @@ import sys
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -329,7 +330,15 @@ def test_decorator_on_what_it_cannot_take_is_refused(
 
 
 @pytest.mark.parametrize(
-    "options", [{"timeout": 0}, {"timeout": -1}, {"retry": 3}, {"at_most_once": True, "retry": RetryPolicy.STANDARD}]
+    "options",
+    [
+        {"timeout": 0},
+        {"timeout": -1},
+        {"heartbeat_timeout": 0},
+        {"heartbeat_timeout": timedelta(-1)},
+        {"retry": 3},
+        {"at_most_once": True, "retry": RetryPolicy.STANDARD},
+    ],
 )
 def test_step_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(DefinitionError):
