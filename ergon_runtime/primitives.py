@@ -63,7 +63,7 @@ def step_info() -> StepInfo:
 
 async def sleep(duration: float | timedelta, *, name: str | None = None) -> None:
     """Wait for this long (seconds or timedelta), also over restarts; `name` shows in `inspect`. Flow code only."""
-    machine = _machine("sleep")
+    machine = flow_machine("sleep")
     delay = seconds(duration)
     if math.isnan(delay):
         raise ValueError("sleep() needs a number of seconds, not nan")
@@ -75,7 +75,7 @@ async def sleep(duration: float | timedelta, *, name: str | None = None) -> None
 
 async def sleep_until(when: datetime, *, name: str = "sleep_until") -> None:
     """Wait until this moment. Raises DefinitionError if `when` has no time zone. Flow code only."""
-    machine = _machine("sleep_until")
+    machine = flow_machine("sleep_until")
     if when.tzinfo is None:
         raise DefinitionError("sleep_until() needs an aware datetime, such as now() + timedelta(days=1)")
     await asking.timer(machine, _named("sleep_until", name), when.timestamp(), absolute=True)
@@ -92,7 +92,7 @@ async def wait_signal(name: str, type: Any = UNHINTED, timeout: float | timedelt
 
     Raises TimeoutError after `timeout` (seconds or timedelta). Flow code only.
     """
-    machine = _machine("wait_signal")
+    machine = flow_machine("wait_signal")
     codec, where = for_hint(type), f"payload of signal {name}"
     if not 0 < len(name) <= 200:
         raise DefinitionError("a signal's name has 1 to 200 characters")
@@ -160,7 +160,7 @@ def invoke(flow: Any, /, *, detached: bool = False) -> ChildHandle[Any]:
     The child is cancelled when the await is, and when this flow ends before it, unless it is `detached`. Raises
     DefinitionError for what is no flow, CodecError for arguments that cannot be stored. Flow code only.
     """
-    machine = _machine("invoke")
+    machine = flow_machine("invoke")
     value = flow_value(flow)
     definition = value.definition
     args = definition.encode_arguments(value)
@@ -170,23 +170,23 @@ def invoke(flow: Any, /, *, detached: bool = False) -> ChildHandle[Any]:
 
 def now() -> datetime:
     """The flow's time: an aware UTC datetime, the same in every replay. It moves when something awaited ends."""
-    return _EPOCH + timedelta(milliseconds=_machine("now").now)
+    return _EPOCH + timedelta(milliseconds=flow_machine("now").now)
 
 
 def random() -> random_module.Random:
     """The random generator of this part of the flow, always the same object, seeded so that replays see the same."""
-    return _machine("random").random()
+    return flow_machine("random").random()
 
 
 def uuid4() -> uuid.UUID:
     """A random UUID, the same in every replay."""
-    return uuid.UUID(int=_machine("uuid4").random().getrandbits(128), version=4)
+    return uuid.UUID(int=flow_machine("uuid4").random().getrandbits(128), version=4)
 
 
 def patched(id: str) -> bool:  # noqa: A002  contract
     """Whether this flow takes the changed code: true in flows that get here for the first time, false in replays of
     older ones. Use one id per change."""
-    return _machine("patched").patched(id)
+    return flow_machine("patched").patched(id)
 
 
 @overload
@@ -198,7 +198,7 @@ def continue_as_new(flow: Any, /) -> NoReturn:
 
     Raises DefinitionError for a flow of another type. Flow code only.
     """
-    _machine("continue_as_new")
+    flow_machine("continue_as_new")
     value = flow_value(flow)
     here = current_flow.get()
     if here is not None and (value.definition.name, value.definition.version) != (here.name, here.version):
@@ -206,7 +206,8 @@ def continue_as_new(flow: Any, /) -> NoReturn:
     raise ContinueAsNew(value.definition.encode_arguments(value))
 
 
-def _machine(what: str) -> FlowMachine:
+def flow_machine(what: str) -> FlowMachine:
+    """The machine of the flow whose code runs. Raises DefinitionError, which says where `what` works, anywhere else."""
     machine = asking.machine_here()
     if machine is not None:
         return machine

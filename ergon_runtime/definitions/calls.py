@@ -13,6 +13,7 @@ from ergon_runtime.definitions.flows import ClassBody, FlowDefinition, FlowValue
 from ergon_runtime.definitions.hints import Declared, check_name, source_of
 from ergon_runtime.definitions.receivers import plain_class
 from ergon_runtime.definitions.steps import StepFunction
+from ergon_runtime.definitions.wiring import WiredSteps
 from ergon_runtime.errors import DefinitionError
 
 MARK = "__ergon_flow_type__"
@@ -113,6 +114,15 @@ def flow_definition(flow: object) -> FlowDefinition:
     if isinstance(flow, type):
         return _mark_of(flow).definition
     return flow_value(flow).definition
+
+
+def wired_steps(flow: object) -> WiredSteps:
+    """The step methods of a `@flow_type` class's object. Raises DefinitionError for what is none."""
+    mark = vars(plain_class(flow)).get(MARK)
+    found = mark.definition.wired_steps if isinstance(mark, FlowTypeMark) else None
+    if found is None:
+        raise DefinitionError(f"run_dag takes the object of a @flow_type class, as in run_dag(self), not {flow!r}")
+    return found
 
 
 def _is_value(flow: object) -> TypeGuard[FlowValue[Any]]:

@@ -58,6 +58,8 @@ def step(
     retry: RetryPolicy | None = None,
     timeout: float | timedelta | None = None,
     heartbeat_timeout: float | timedelta | None = None,
+    depends_on: StepRef | Sequence[StepRef] | None = None,
+    inputs: Mapping[str, StepRef] | None = None,
     at_most_once: bool = False,
 ) -> StepDecorator: ...
 def step(
@@ -68,6 +70,8 @@ def step(
     retry: RetryPolicy | None = None,
     timeout: float | timedelta | None = None,
     heartbeat_timeout: float | timedelta | None = None,
+    depends_on: StepRef | Sequence[StepRef] | None = None,
+    inputs: Mapping[str, StepRef] | None = None,
     at_most_once: bool = False,
 ) -> Any:
     """Make a function or method a step: its result is recorded once, and a replay gets the record.

@@ -18,6 +18,7 @@ from ergon_runtime.core.flows import lane
 from ergon_runtime.core.retry import RetryPolicy
 from ergon_runtime.definitions.binding import NO_DEFAULT, Arguments, Parameter, Shape, parameters_of
 from ergon_runtime.definitions.hints import annotations_of, hints_of, hints_of_class, source_of
+from ergon_runtime.definitions.wiring import WiredSteps
 from ergon_runtime.errors import DefinitionError
 
 T_co = TypeVar("T_co", covariant=True)
@@ -63,12 +64,14 @@ class FlowBody(Protocol):
     def result_hint(self) -> Any: ...
     def value(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]: ...
     def run(self, arguments: Mapping[str, Any]) -> Coroutine[Any, Any, Any]: ...
+    def wired_steps(self) -> WiredSteps | None: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Resolved:
     arguments: Arguments
     result: ValueCodec
+    wired_steps: WiredSteps | None
 
 
 class FlowDefinition:
@@ -115,11 +118,17 @@ class FlowDefinition:
         """The codec of the result. Raises DefinitionError for a hint that cannot be resolved."""
         return self.resolve().result
 
+    @property
+    def wired_steps(self) -> WiredSteps | None:
+        """The step methods and their DAG; None for a function. Raises DefinitionError for a DAG that cannot run."""
+        return self.resolve().wired_steps
+
     def resolve(self) -> _Resolved:
-        """Resolve the hints. Raises DefinitionError naming the flow, the parameter and the hint."""
+        """Resolve the hints and the DAG. Raises DefinitionError naming the flow, the parameter and the hint."""
         if self._resolved is None:
             arguments = Arguments(f"flow {self.name}", self._body.parameters())
-            self._resolved = _Resolved(arguments, for_hint(self._body.result_hint()))
+            result = for_hint(self._body.result_hint())
+            self._resolved = _Resolved(arguments, result, self._body.wired_steps())
         return self._resolved
 
     def value(self, **arguments: Any) -> FlowValue[Any]:
@@ -182,6 +191,9 @@ class FunctionBody:
         coroutine: Coroutine[Any, Any, Any] = self._function(*args, **kwargs)
         return coroutine
 
+    def wired_steps(self) -> None:
+        return None
+
     def _hint(self, name: str) -> Any:
         return hints_of(self._owner, self._function, self._locals).resolve(annotations_of(self._function), name)
 
@@ -222,6 +234,9 @@ class ClassBody:
 
     async def run(self, arguments: Mapping[str, Any]) -> Any:
         return await self._function(self.cls(**arguments))
+
+    def wired_steps(self) -> WiredSteps:
+        return WiredSteps(self._owner, self.cls)
 
     def _parameter(self, field: dataclasses.Field[Any]) -> Parameter:
         factory: object = field.default_factory

@@ -35,6 +35,15 @@ class StepOptions:
     timeout: float | None
     heartbeat_timeout: float | None
     at_most_once: bool
+    wiring: Wiring | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What `depends_on=` and `inputs=` were told: the steps that this one needs, and those that feed its parameters."""
+
+    needs: tuple[str | StepDefinition, ...]
+    inputs: Mapping[str, str | StepDefinition]
 
 
 @dataclass(frozen=True, slots=True)
