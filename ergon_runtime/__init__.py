@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     # What users write.
     from ergon_runtime.core.retry import RetryPolicy
+    from ergon_runtime.dag import run_dag
     from ergon_runtime.definitions import FlowDefinition, FlowValue, flow, flow_type, registry, step
 
     # What can go wrong.
@@ -119,6 +120,7 @@ __all__ = [
     "patched",
     "random",
     "registry",
+    "run_dag",
     "sleep",
     "sleep_until",
     "step",
@@ -132,6 +134,7 @@ _NAMES_IN = {
     "core.entries": "Outcome",
     "core.flows": "FlowQuery FlowRow Status",
     "core.retry": "RetryPolicy",
+    "dag": "run_dag",
     "definitions": "FlowDefinition FlowValue flow flow_type registry step",
     "errors": """CodecError ConfigError Conflict DefinitionError ErgonError FlowCancelled FlowError FlowFailed
         FlowNotFound LeaseLost NonRetryableError OutcomeUnknown RetryableError SchemaMismatch StoreCorrupt StoreError
