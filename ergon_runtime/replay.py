@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from ergon_runtime.core.divergence import describe
-from ergon_runtime.core.entries import CancelReceived, Recorded, Started
+from ergon_runtime.core.entries import CancelReceived, Patched, Recorded, Started
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.history import History
@@ -31,6 +31,23 @@ from ergon_runtime.turns import in_callback
 Find: TypeAlias = Callable[[str, str | None], FlowDefinition | None]
 """Gives the flow type of exactly this name and version, or None."""
 Verdict: TypeAlias = Literal["same", "diverged", "unreadable", "unserved"]
+Path: TypeAlias = Literal["old", "new"]
+
+
+@dataclass(frozen=True, slots=True)
+class PatchUse:
+    """What a flow has to do with one id of `patched` in its present life.
+
+    `path` is what its code was told; None when the code did not ask. `recorded`: the journal holds the marker, so the
+    code has to ask for it (E6).
+    """
+
+    id: str
+    path: Path | None
+    recorded: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {"id": self.id, "path": self.path, "recorded": self.recorded}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +57,14 @@ class ReplayReport:
     same: journal and code agree. diverged: they do not, or the code runs on without waiting (`kind`); `key`, `recorded`
     and `current` name both sides, `where` the line of code. unreadable: stored data does not fit the code or cannot be
     read. unserved: no code of this type and version is loaded. `delivered` describes the completions that agreed, in
-    order; `total` is how many were recorded.
+    order; `total` is how many were recorded. `patches` are the patch ids asked for or recorded: all of them if the
+    verdict is same, else those met before the replay ended.
     """
 
     flow_id: str
     flow: str
     version: str | None
+    status: Status
     verdict: Verdict
     delivered: tuple[str, ...] = ()
     total: int = 0
@@ -55,6 +74,7 @@ class ReplayReport:
     recorded: str | None = None
     current: tuple[str, ...] = ()
     where: str | None = None
+    patches: tuple[PatchUse, ...] = ()
 
     @property
     def position(self) -> int:
@@ -67,6 +87,7 @@ class ReplayReport:
             "id": self.flow_id,
             "flow": self.flow,
             "version": self.version,
+            "status": self.status.value,
             "verdict": self.verdict,
             "position": self.position,
             "entries": self.total,
@@ -76,6 +97,7 @@ class ReplayReport:
             "recorded": self.recorded,
             "current": list(self.current),
             "where": self.where,
+            "patches": [use.to_json() for use in self.patches],
         }
 
 
@@ -85,7 +107,7 @@ async def replay_flow(store: Store, row: FlowRow, find: Find) -> ReplayReport:
     if definition is None:
         version = f" version {row.version}" if row.version else ""
         message = f"no flow {row.type}{version} in the modules loaded"
-        return ReplayReport(row.id, row.type, row.version, "unserved", message=message)
+        return ReplayReport(row.id, row.type, row.version, row.status, "unserved", message=message)
     try:
         records = await load_journal(partial(store.journal, row.id), row.base, row.length)
     except Fault as fault:
@@ -130,6 +152,14 @@ class _Replay:
         await in_callback(lambda: self.machine.begin(started))
         if self._ended and not self.machine.cancelled_before:
             self._check_end()
+
+    def patches(self) -> Iterator[PatchUse]:
+        """The patch ids that the code asked for, in that order, then those that are only recorded."""
+        asked, marks = self.machine.patches, self._history.marks
+        recorded = [key for kind, key in marks if kind == Patched.kind]
+        for patch in dict.fromkeys([*asked, *recorded]):
+            path: Path | None = None if patch not in asked else "new" if asked[patch] else "old"
+            yield PatchUse(patch, path, patch in recorded)
 
     def _observe(self, how: str, key: str, _: int) -> None:
         if how != "pool":  # what earlier lives left is not of this recording
@@ -190,6 +220,7 @@ def _report(row: FlowRow, replay: _Replay | None, fault: Fault | None) -> Replay
         row.id,
         row.type,
         row.version,
+        row.status,
         verdict,
         delivered=tuple(replay.delivered) if replay else (),
         total=replay.total if replay else 0,
@@ -199,4 +230,5 @@ def _report(row: FlowRow, replay: _Replay | None, fault: Fault | None) -> Replay
         recorded=fault.recorded if fault else None,
         current=fault.current if fault else (),
         where=fault.where if fault else None,
+        patches=tuple(replay.patches()) if replay else (),
     )

@@ -100,6 +100,8 @@ class FlowMachine:
         """The flow code has ended, with all it started."""
         self.cancelled_before = False
         self.was_cancelled = False
+        self.patches: dict[str, bool] = {}
+        """The patch ids asked for in this life, and whether the code behind them is taken."""
         self.fault: Fault | None = None
         self._main, self._observer, self._report = main, observer, report
         self._strict: list[Recorded] = list(history.strict)
@@ -109,7 +111,6 @@ class FlowMachine:
         self._remembered: list[tuple[int, str]] = []
         self._gone: dict[str, tuple[str, str]] = {}
         self._unseen = set(history.marks) | {(AttemptFailed.kind, key) for key in history.failures}
-        self._patches: dict[str, bool] = {}
         self.loop = FlowLoop(self, f"{seed}/{self.life}", report)  # type: ignore[abstract]  # the rest refuses, by table
 
     # --- life
@@ -248,13 +249,13 @@ class FlowMachine:
         """Whether the code behind this patch id is taken: the first call of an id decides for the life (E8)."""
         if self.loop.evicted:
             raise Evicted
-        if patch not in self._patches:
+        if patch not in self.patches:
             recorded = self.see(Patched.kind, patch) is not None
             live = self._seen_commit == self.last_commit and not self.ended
-            self._patches[patch] = recorded or live
+            self.patches[patch] = recorded or live
             if live and not recorded:
                 self.mark(Patched(patch, 0))
-        return self._patches[patch]
+        return self.patches[patch]
 
     def random(self) -> Random:
         """This scope's generator: always the same object, seeded by (seed, epoch, scope) (E5)."""

@@ -110,7 +110,7 @@ def late_signals(outer: Any) -> Any:
 @mutant("E8 every call of patched decides anew", (machine.FlowMachine, "patched"))
 def patch_memo(outer: Any) -> Any:
     def patched(self: Any, patch: str) -> bool:
-        self._patches.clear()
+        self.patches.clear()
         return bool(outer(self, patch))
 
     return patched
