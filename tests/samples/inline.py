@@ -23,6 +23,7 @@ from ergon_runtime.core.flows import (
     Send,
     WorkerRow,
 )
+from ergon_runtime.errors import LeaseLost
 from ergon_runtime.stores.bell import Bell, Told
 from ergon_runtime.stores.contract import StoreIdentity
 from tests.runtime.rigs import store_clock
@@ -32,17 +33,28 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Death:
+class Fate:
+    """What becomes of a worker's calls: here, each is answered."""
+
+    async def ask(self, work: Callable[[], T], commit: Commit | None = None) -> T:
+        return work()
+
+
+class Death(Fate):
     """Kills a worker at its commit number `at`, counted from 1: it hangs before or after that is applied, and so does
     whatever the worker asks of its store from then on."""
 
     def __init__(self, at: int = 0, *, after: bool = False) -> None:
         self.at, self.after, self.commits = at, after, 0
+        self.lost: tuple[Commit, Callable[[], object]] | None = None
+        """The commit that was not applied, and how it would have been."""
         self.died = asyncio.Event()
 
-    async def ask(self, work: Callable[[], T], *, commit: bool = False) -> T:
-        self.commits += commit
-        dies = commit and self.commits == self.at
+    async def ask(self, work: Callable[[], T], commit: Commit | None = None) -> T:
+        self.commits += commit is not None
+        dies = commit is not None and self.commits == self.at and not self.died.is_set()
+        if commit is not None and dies and not self.after:
+            self.lost = commit, work
         if self.died.is_set() or (dies and not self.after):
             await self._hang()
         answer = work()
@@ -55,11 +67,29 @@ class Death:
         await asyncio.Event().wait()
 
 
+class Ghost(Fate):
+    """For the worker that goes on: the dead one's lost commit arrives late, after the first commit to the same flow."""
+
+    def __init__(self, death: Death, problems: list[str]) -> None:
+        self._lost, self._problems = death.lost, problems
+
+    async def ask(self, work: Callable[[], T], commit: Commit | None = None) -> T:
+        answer = work()
+        if self._lost and commit is not None and commit.lease.flow == self._lost[0].lease.flow:
+            late, self._lost = self._lost[1], None
+            try:
+                late()
+            except LeaseLost:
+                return answer
+            self._problems.append(f"{commit.lease.flow}: a dead worker's commit was applied")
+        return answer
+
+
 class CoreStore:
     """A handle on a store's core."""
 
-    def __init__(self, core: Core, bell: Bell | None = None, death: Death | None = None) -> None:
-        self.core, self._bell, self._death, self._told = core, bell or Bell(), death or Death(), Told()
+    def __init__(self, core: Core, bell: Bell | None = None, fate: Fate | None = None) -> None:
+        self.core, self._bell, self._fate, self._told = core, bell or Bell(), fate or Fate(), Told()
 
     async def open(self) -> None:
         """Nothing to do."""
@@ -68,11 +98,11 @@ class CoreStore:
         """Nothing to do."""
 
     def clone(self) -> CoreStore:
-        return CoreStore(self.core, self._bell, self._death)
+        return self.under(self._fate)
 
-    def mortal(self, death: Death) -> CoreStore:
-        """A handle for a worker that will die."""
-        return CoreStore(self.core, self._bell, death)
+    def under(self, fate: Fate) -> CoreStore:
+        """A handle for a worker with this fate."""
+        return CoreStore(self.core, self._bell, fate)
 
     async def identity(self) -> StoreIdentity:
         return StoreIdentity(id="core", url="core://", hash_seed="0", durability="none")
@@ -84,7 +114,7 @@ class CoreStore:
         return await self._ask(lambda: self.core.claim(request))
 
     async def commit(self, commit: Commit) -> CommitReply:
-        return await self._ask(lambda: self.core.commit(commit), commit=True)
+        return await self._ask(lambda: self.core.commit(commit), commit)
 
     async def extend(
         self, leases: Sequence[Lease], length: int, beat: Beat | None = None
@@ -120,10 +150,10 @@ class CoreStore:
     async def prune(self, before: int) -> int:
         return self.core.prune(before)
 
-    async def _ask(self, work: Callable[[], T], *, commit: bool = False) -> T:
+    async def _ask(self, work: Callable[[], T], commit: Commit | None = None) -> T:
         stirred = self.core.stirred
         try:
-            return await self._death.ask(work, commit=commit)
+            return await self._fate.ask(work, commit)
         finally:
             if self.core.stirred != stirred:
                 self._bell.ring()
