@@ -1,4 +1,4 @@
-"""The sample flows do what their docstrings say, on the memory store and on SQLite."""
+"""What the cases of the samples do not show: tries, files with odd names, other commands' opinions, ledgers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ import hashlib
 import json
 import subprocess
 import sysconfig
-from collections.abc import Coroutine
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
-from ergon_runtime import Executor, FlowHandle, Scheduler, Worker, open_store
+from ergon_runtime import Executor, open_store
 from ergon_runtime.view import view_flow
-from sample_flows.hello import hello
 from sample_flows.index_files import FileFacts, Index, index_files, list_files
-from sample_flows.orders import BadOrder, OrderFlow, Receipt, ship
-
-T = TypeVar("T")
+from sample_flows.orders import OrderFlow, Receipt
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -58,58 +54,18 @@ def execute(url: str, flow: Any) -> Any:
     return asyncio.run(asyncio.wait_for(work(), 60))
 
 
-def order(url: str, flow: OrderFlow, decision: object = None) -> tuple[Receipt, dict[str, int]]:
-    """An order's receipt, and the attempts of each of its steps. The decision is sent before the order waits for it."""
-
+def test_order_is_charged_at_the_second_try_under_the_same_key() -> None:
     async def work() -> tuple[Receipt, dict[str, int]]:
-        async with open_store(url) as store:
-            running = await Worker(store).register(OrderFlow, ship).start()
-            try:
-                handle: FlowHandle[Receipt] = await Scheduler(store).schedule(flow)
-                if decision is not None:
-                    await handle.signal(f"approve-{flow.order_id}", decision)
-                receipt = await handle.result(timeout=30)
-                row = await store.get(handle.id)
-                assert row is not None
-                view = await view_flow(store, row, now=await store.now(), workers=())
-                return receipt, {each.key: each.attempts for each in view.steps}
-            finally:
-                await running.shutdown()
+        async with open_store("memory://") as store:
+            receipt = await Executor(OrderFlow("A-17", Decimal(5), approve_within=0.1), store, id="order").run()
+            row = await store.get("order")
+            assert row is not None
+            view = await view_flow(store, row, now=await store.now(), workers=())
+            return receipt, {each.key: each.attempts for each in view.steps}
 
-    return run(work())
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(asyncio.wait_for(work, 60))
-
-
-def test_hello_run_to_its_end_greets_and_leaves(store_url: str) -> None:
-    assert execute(store_url, hello("Ada", pause=0.01)) == "Hello, Ada! Goodbye, Ada!"
-
-
-def test_order_approved_is_charged_at_the_second_try_and_shipped(store_url: str) -> None:
-    receipt, attempts = order(store_url, OrderFlow("A-17", Decimal("99.50")), {"approved": True, "by": "Ada"})
-    assert (receipt.outcome, receipt.parcel, receipt.decided_by) == ("shipped", "parcel-A-17", "Ada")
-    assert receipt.amount == Decimal("99.50")
-    assert attempts["charge"] == 2
-    assert "refund" not in attempts
-
-
-def test_order_refused_is_refunded_and_not_shipped(store_url: str) -> None:
-    receipt, attempts = order(store_url, OrderFlow("A-17", Decimal(5)), {"approved": False, "by": "Ada"})
-    assert (receipt.outcome, receipt.parcel) == ("refunded", None)
-    assert attempts["refund"] == 1
-    assert "ship" not in attempts
-
-
-def test_order_nobody_decides_on_is_refunded_when_its_time_is_over(store_url: str) -> None:
-    receipt, _ = order(store_url, OrderFlow("A-17", Decimal(5), approve_within=0.3))
-    assert (receipt.outcome, receipt.decided_by) == ("refunded", "nobody")
-
-
-def test_order_without_an_amount_fails_as_a_bad_order() -> None:
-    with pytest.raises(BadOrder, match="must be above 0"):
-        execute("memory://", OrderFlow("A-17", Decimal(0)))
+    receipt, attempts = asyncio.run(asyncio.wait_for(work(), 60))
+    assert receipt.payment == "A-17: 5 charged under order:1:charge"
+    assert (attempts["charge"], attempts["refund"]) == (2, 1)
 
 
 def test_index_of_a_folder_equals_hashlib_and_its_report(store_url: str, folder: Path, tmp_path: Path) -> None:
