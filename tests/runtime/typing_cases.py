@@ -23,6 +23,7 @@ from ergon_runtime import (
     flow_type,
     invoke,
     now,
+    run_dag,
     sleep,
     step,
     wait_signal,
@@ -96,6 +97,42 @@ class Return:
 class Renamed:
     @flow
     async def process(self) -> int:
+        return 1
+
+
+@flow_type
+@dataclass
+class Wired:
+    number: int
+
+    @step
+    async def start(self) -> None: ...
+
+    @step(depends_on=start)
+    async def fetch(self) -> int:
+        return self.number
+
+    @step(depends_on=[start, "fetch"], inputs={"x": fetch}, timeout=3)
+    def text(self, x: int, loud: bool = False) -> str:
+        return str(x)
+
+    @step(depends_on=("start",), inputs={"x": "fetch", "y": text})
+    async def total(self, x: int, y: str) -> Decimal:
+        return Decimal(x)
+
+    @step(depends_on=3)  # error
+    async def wrong(self) -> None: ...
+
+    @step(inputs=[fetch])  # error
+    async def wrong_too(self, x: int) -> None: ...
+
+    @flow
+    async def run(self) -> int:
+        assert_type(await run_dag(self), dict[str, Any])
+        assert_type(await run_dag(self, self.total), dict[str, Any])
+        assert_type(await run_dag(self, final=Wired.text), dict[str, Any])
+        assert_type(await self.text(3, loud=True), str)
+        await run_dag(self, final=3)  # error
         return 1
 
 
