@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         StepInfo,
         as_completed,
         continue_as_new,
+        heartbeat,
         invoke,
         now,
         patched,
@@ -114,6 +115,7 @@ __all__ = [
     "continue_as_new",
     "flow",
     "flow_type",
+    "heartbeat",
     "invoke",
     "now",
     "open_store",
@@ -140,7 +142,7 @@ _NAMES_IN = {
         FlowNotFound LeaseLost NonRetryableError OutcomeUnknown RetryableError SchemaMismatch StoreCorrupt StoreError
         StoreUnavailable""",
     "logs": "ReplayFilter",
-    "primitives": """ChildHandle StepInfo as_completed continue_as_new invoke now patched random sleep sleep_until
+    "primitives": """ChildHandle StepInfo as_completed continue_as_new heartbeat invoke now patched random sleep sleep_until
         step_info uuid4 wait_signal""",
     "stores": "Store StoreIdentity open_store",
     "worker": "RunningWorker Worker",

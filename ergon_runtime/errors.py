@@ -23,6 +23,8 @@ Errors carry what they know as attributes; messages name the next action. This f
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 
 class ErgonError(Exception):
     """Base of every error that Ergon raises on purpose."""
@@ -69,7 +71,17 @@ class NonRetryableError(ErgonError):
 
 
 class RetryableError(ErgonError):
-    """Raise it from a step; override `is_retryable` to let the error itself decide whether to try again."""
+    """Raise it from a step; override `is_retryable` to let the error itself decide whether to try again.
+
+    `retry_after` (seconds or timedelta) is how long to wait for the next try, instead of the policy's delay.
+    """
+
+    retry_after: float | timedelta | None = None
+
+    def __init__(self, *args: object, retry_after: float | timedelta | None = None) -> None:
+        super().__init__(*args)
+        if retry_after is not None:
+            self.retry_after = retry_after
 
     def is_retryable(self) -> bool:
         return True

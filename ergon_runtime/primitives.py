@@ -1,4 +1,5 @@
-"""What flow code calls besides steps: sleeps, signals, child flows, time, randomness; and `step_info` for step bodies.
+"""What flow code calls besides steps: sleeps, signals, child flows, time, randomness; and for the bodies of steps
+`step_info` and `heartbeat`.
 
 Each asks the machine of the flow that runs; outside flow code it refuses, and in a step's body it says which
 step to open up.
@@ -11,7 +12,7 @@ import math
 import random as random_module
 import re
 import uuid
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,7 +39,8 @@ class StepInfo:
 
     `key` is the step's name within its flow, `attempt` counts from 1, `idempotency_key` stays the same over tries and
     flow retries: give it to the outer world, so that it can tell a repeated effect. `token` is that of the lease.
-    `flow_attempt` counts the tries of the whole flow, from 1; `attempt` begins anew in each of them.
+    `flow_attempt` counts the tries of the whole flow, from 1; `attempt` begins anew in each of them. `heartbeat` is the
+    last detail that an earlier try told by `heartbeat()`, also one whose worker died; None if there is none.
     """
 
     flow_id: str
@@ -47,10 +49,15 @@ class StepInfo:
     idempotency_key: str
     token: str
     flow_attempt: int = 1
+    heartbeat: Any = None
 
 
 current_step: ContextVar[StepInfo | None] = ContextVar("ergon_current_step", default=None)
 """Set by who runs a step's body, in the body's own context."""
+current_heartbeat: ContextVar[Callable[[str | None], None] | None] = ContextVar("ergon_current_heartbeat", default=None)
+"""Likewise: takes what the body tells, from any thread."""
+LONGEST_DETAIL = 64 * 1024
+"""Bytes of a heartbeat's detail."""
 
 
 def step_info() -> StepInfo:
@@ -59,6 +66,29 @@ def step_info() -> StepInfo:
     if info is None:  # flow code runs in contexts where it is never set
         raise DefinitionError("step_info() works in the body of a step that a flow has called")
     return info
+
+
+def heartbeat(detail: object = None) -> None:
+    """Tell that the step whose body runs now goes on, and how far it is.
+
+    The next try of the step gets the last `detail` as `step_info().heartbeat`; None leaves the last one as it is. It
+    is stored within about a second. Counts for the step's `heartbeat_timeout`. Does nothing once the try was given up.
+    Works in threads. Raises DefinitionError outside a step's body, CodecError for a detail that cannot be stored or
+    takes more than 64 KiB.
+    """
+    info = current_step.get()
+    if info is None:
+        here = "and was called in flow code: move it into a step" if asking.machine_here() else "that a flow has called"
+        raise DefinitionError(f"heartbeat() works in the body of a step {here}")
+    text = None
+    if detail is not None:
+        where = f"heartbeat of step {info.key}"
+        text = for_hint(UNHINTED).encode(detail, where)
+        if (size := len(text.encode())) > LONGEST_DETAIL:
+            raise CodecError(f"{where}: it takes {size:,} bytes, and {LONGEST_DETAIL:,} is the most; tell less")
+    tell = current_heartbeat.get()
+    if tell is not None:
+        tell(text)
 
 
 async def sleep(duration: float | timedelta, *, name: str | None = None) -> None:

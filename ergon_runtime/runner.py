@@ -162,6 +162,7 @@ class Runner:
             busy=bodies.busy,
             draining=self._draining,
             waits=self._waits,
+            beat=bodies.beat,
         )
 
     def _keep(self, machine: FlowMachine, records: list[Recorded], draft: Draft) -> Resident | None:
@@ -212,7 +213,7 @@ class Runner:
             args = claim.args.decode()
         except UnicodeDecodeError as error:
             raise Fault(FaultKind.UNREADABLE, f"the stored arguments are no text: {error}") from error
-        return FlowMachine(
+        machine = FlowMachine(
             claim.lease.flow,
             definition.start,
             history,
@@ -220,6 +221,8 @@ class Runner:
             args=args,
             report=self._report,
         )
+        machine.open.heartbeats.restore(claim.note, machine.life)
+        return machine
 
     async def _read(self, start: int, limit: int) -> list[bytes]:
         return await self._send(lambda: self._engine.store.journal(self.claim.lease.flow, start, limit))
@@ -280,7 +283,7 @@ class Runner:
         self._mail = reply.mail
         self.children += [child.id for child in draft.creates]
         if self._bodies is not None:
-            del self._bodies.results[: draft.results]
+            self._bodies.committed(draft)
         if not reply.held and not draft.release:
             raise LeaseLost(self.held.lease.flow)
 
@@ -326,7 +329,7 @@ class Runner:
                 error = unfit
         text = encode_error(error)
         if definition.retry.allows(error, machine.attempt) and not machine.was_cancelled:
-            delay = definition.retry.delay(machine.attempt, self._engine.spread())
+            delay = definition.retry.wait(error, machine.attempt, self._engine.spread())
             return RetryFlow(text, delay, definition.keep)
         return Outcome(Status.FAILED, error=text)
 

@@ -8,25 +8,35 @@ T3  A body asked to stop is cancelled; when it has ended, or after a grace time,
 T4  A result that cannot be stored fails the step at once, and is not tried again: its effect has happened.
 C6  No body starts past two thirds of the lease, however long it has waited for a thread.
 T5  An at-most-once body starts only after its start is in the journal.
+T6  A heartbeat is kept with the machine, and told by the flow's next commit; by one of its own once a second at most.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from ergon_runtime.codec import encode_error
-from ergon_runtime.core.decide import StepEntry
+from ergon_runtime.codec import UNHINTED, encode_error, for_hint
+from ergon_runtime.core.decide import Draft, StepEntry
 from ergon_runtime.core.entries import AttemptFailed, StepBegun, StepEnded, StepStopped
+from ergon_runtime.core.heartbeats import Heartbeat
 from ergon_runtime.core.machine import FlowMachine
 from ergon_runtime.core.operations import StepOp
 from ergon_runtime.definitions import StepCall
-from ergon_runtime.errors import OutcomeUnknown
-from ergon_runtime.primitives import StepInfo, current_step
+from ergon_runtime.errors import CodecError, OutcomeUnknown
+from ergon_runtime.primitives import StepInfo, current_heartbeat, current_step
+from ergon_runtime.timeouts import TryTimeout
+
+log = logging.getLogger(__name__)
+
+PAUSE = 1.0
+"""Seconds between two commits of a flow that tell nothing but heartbeats."""
 
 
 class _Fenced(Exception):
@@ -36,10 +46,11 @@ class _Fenced(Exception):
 class Body:
     """One running try of a step."""
 
-    __slots__ = ("alarm", "attempt", "call", "late", "op", "started", "stop_asked", "task")
+    __slots__ = ("alarm", "attempt", "call", "late", "limit", "op", "started", "stop_asked", "task")
 
     def __init__(self, op: StepOp, call: StepCall, attempt: int, started: int) -> None:
         self.op, self.call, self.attempt, self.started = op, call, attempt, started
+        self.limit = TryTimeout(call.definition.timeout, call.definition.heartbeat_timeout)
         self.task: asyncio.Task[Any] | None = None
         self.stop_asked = self.late = False
         self.alarm: asyncio.TimerHandle | None = None
@@ -67,12 +78,28 @@ class StepBodies:
         self._bodies: dict[str, Body] = {}
         self._to_begin: list[StepOp] = []
         self._live = 0
+        self._pause: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property
     def busy(self) -> bool:
         """Whether a body runs that the flow still waits for, or one is about to."""
         return bool(self._to_begin) or self._live > 0
+
+    @property
+    def beat(self) -> bool:
+        """Whether heartbeats are worth a commit of their own."""
+        return self._pause is None and self._machine.open.heartbeats.untold
+
+    def committed(self, draft: Draft) -> None:
+        """A draft was committed: what is in it is not to be committed again."""
+        del self.results[: draft.results]
+        heartbeats = self._machine.open.heartbeats
+        if heartbeats.untold:
+            heartbeats.told(draft.heartbeats)
+            if self._pause is not None:
+                self._pause.cancel()
+            self._pause = asyncio.get_running_loop().call_later(PAUSE, self._end_pause)
 
     def look(self, *, start: bool = True) -> None:
         """Start and stop what the machine now wants started and stopped. Without `start`, what it wants started later
@@ -95,6 +122,8 @@ class StepBodies:
     def close(self) -> None:
         """Cancel every body and forget the results: the flow is no longer ours, or has ended."""
         self._closed = True
+        if self._pause is not None:
+            self._pause.cancel()
         for body in self._bodies.values():
             if body.alarm is not None:
                 body.alarm.cancel()
@@ -124,22 +153,35 @@ class StepBodies:
         attempt = failure.attempt + 1 if failure else 1
         body = self._bodies[op.key] = Body(op, call, attempt, self._clock())
         self._live += 1
-        context = contextvars.copy_context()
+        context, loop = contextvars.copy_context(), asyncio.get_running_loop()
         context.run(current_step.set, self._info(op, attempt))
-        body.task = asyncio.get_running_loop().create_task(self._run(body, context), context=context)
+        context.run(current_heartbeat.set, partial(self._hear, loop, body))
+        body.task = loop.create_task(self._run(body, context), context=context)
 
     def _info(self, op: StepOp, attempt: int) -> StepInfo:
         machine = self._machine
         once = f"{machine.id}:{machine.epoch}:{op.key}"
-        return StepInfo(machine.id, op.key, attempt, once, self._token, machine.attempt)
+        return StepInfo(machine.id, op.key, attempt, once, self._token, machine.attempt, self._last_detail(op))
+
+    def _last_detail(self, op: StepOp) -> Any:
+        """What an earlier try told last; None also for a stored detail that cannot be read."""
+        last = self._machine.open.heartbeats.last(op.key, op.digest)
+        if last is None or last.detail is None:
+            return None
+        try:
+            return for_hint(UNHINTED).decode(last.detail, f"heartbeat of step {op.key}")
+        except CodecError as error:
+            log.warning("flow %s: step %s begins without its last heartbeat: %s", self._machine.id, op.key, error)
+            return None
 
     async def _run(self, body: Body, context: contextvars.Context) -> None:
-        definition = body.call.definition
-        limit = asyncio.timeout(definition.timeout if definition.is_async else None)
+        definition, limit = body.call.definition, body.limit
         try:
-            async with limit:
+            async with limit.guard:
+                if definition.is_async:
+                    limit.begin()
                 work = self._fenced(body, body.call.bound())
-                value = await (work() if definition.is_async else self._in_thread(body, work, context, limit))
+                value = await (work() if definition.is_async else self._in_thread(body, work, context))
             text = definition.encode_result(value)
         except asyncio.CancelledError as error:
             entry = self._stopped(body) if body.stop_asked else self._failed(body, error)
@@ -151,8 +193,7 @@ class StepBodies:
         except (KeyboardInterrupt, GeneratorExit):
             raise  # these end the worker or the task, whatever runs in it
         except TimeoutError as error:
-            said = TimeoutError(f"step {definition.name} took longer than {definition.timeout} s")
-            entry = self._failed(body, said if limit.expired() else error)
+            entry = self._failed(body, limit.error(definition.name) if limit.guard.expired() else error)
         except BaseException as error:  # noqa: BLE001  the step boundary: what the body raises is its error
             entry = self._failed(body, error)
         else:
@@ -178,25 +219,43 @@ class StepBodies:
             self._to_begin.append(body.op)
             self._wake()
 
-    async def _in_thread(
-        self, body: Body, work: Callable[[], Any], context: contextvars.Context, limit: asyncio.Timeout
-    ) -> Any:
-        """Run a sync body in the pool. Its time limit counts from when a thread has taken it."""
-        loop, seconds = asyncio.get_running_loop(), body.call.definition.timeout
-
-        def begin() -> None:
-            if seconds is not None:
-                with suppress(RuntimeError):  # it was given up while it waited for a thread
-                    limit.reschedule(loop.time() + seconds)
+    async def _in_thread(self, body: Body, work: Callable[[], Any], context: contextvars.Context) -> Any:
+        """Run a sync body in the pool. Its time limits count from when a thread has taken it."""
+        loop = asyncio.get_running_loop()
 
         def call() -> Any:
-            loop.call_soon_threadsafe(begin)
+            loop.call_soon_threadsafe(body.limit.begin)
             try:
                 return work()
             except StopIteration as error:  # as in a coroutine; a future never ends by it
                 raise RuntimeError("the step raised StopIteration") from error
 
         return await loop.run_in_executor(self._pool, context.copy().run, call)
+
+    def _hear(self, loop: asyncio.AbstractEventLoop, body: Body, detail: str | None) -> None:
+        """A body tells how far it is, perhaps from a thread."""
+        if asyncio._get_running_loop() is loop:
+            self._heard(body, detail)
+        else:
+            with suppress(RuntimeError):  # the loop has ended before the thread
+                loop.call_soon_threadsafe(self._heard, body, detail)
+
+    def _heard(self, body: Body, detail: str | None) -> None:
+        """A body has told how far it is. One that was given up tells nothing."""
+        op, open_ = body.op, self._machine.open
+        if self._closed or body.late or self._bodies.get(op.key) is not body or not open_.holds(op):
+            return
+        body.limit.heard()
+        open_.heartbeats.record(
+            Heartbeat(op.key, op.digest, detail, body.attempt, self._worker, body.started, self._clock())
+        )
+        if self._pause is None:
+            self._wake()
+
+    def _end_pause(self) -> None:
+        self._pause = None
+        if self._machine.open.heartbeats.untold:
+            self._wake()
 
     def _over(self, body: Body, entry: StepEntry) -> None:
         if self._closed or self._bodies.get(body.op.key) is not body:
@@ -238,7 +297,7 @@ class StepBodies:
         if op.stopping or body.late or not policy.allows(error, body.attempt):
             return self._ended(body, error=text)
         now = self._clock()
-        due = now + policy.delay(body.attempt, self._spread())
+        due = now + policy.wait(error, body.attempt, self._spread())
         return AttemptFailed(
             op.key, 0, op.digest, op.name, op.args, body.attempt, due, text, body.started, now, self._worker
         )

@@ -33,7 +33,7 @@ from ergon_runtime.core.entries import (
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.flows import CANCEL, Message, NewFlow, Send, Status, lane
 from ergon_runtime.core.machine import FlowMachine
-from ergon_runtime.core.notes import blocked_note, blocked_times, waiting_note
+from ergon_runtime.core.notes import blocked_note, blocked_times, ended_note, running_note, waiting_note
 from ergon_runtime.core.operations import ChildOp, SignalOp
 
 MAX_ENTRIES = 100
@@ -47,7 +47,8 @@ StepEntry: TypeAlias = StepEnded | StepStopped | AttemptFailed
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What the runner knows besides the machine. `results` are step entries not committed yet, in order of arrival;
-    `busy` tells that a step body runs or is about to; `waits` are the channels last committed."""
+    `busy` tells that a step body runs or is about to; `waits` are the channels last committed; `beat` tells that
+    heartbeats are to be committed, even by themselves."""
 
     clock: int
     mail: tuple[Message, ...] = ()
@@ -56,12 +57,14 @@ class Situation:
     draining: bool = False
     waits: frozenset[str] | None = None
     limit: int = MAX_ENTRIES
+    beat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A commit without its identity. `results` of the situation's step entries are in it; `rebase` moves the flow's
-    base to the last entry; `resident` says that the machine may be kept in memory after the release."""
+    base to the last entry; `resident` says that the machine may be kept in memory after the release; `heartbeats`
+    counts those that the note tells of."""
 
     entries: tuple[Entry, ...] = ()
     status: Status = Status.RUNNING
@@ -78,6 +81,7 @@ class Draft:
     results: int = 0
     rebase: bool = False
     resident: bool = False
+    heartbeats: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ def decide(machine: FlowMachine, s: Situation) -> Decision:
         return _suspend(machine, chosen)
     if s.draining and quiet:
         return chosen.draft(machine, status=Status.PENDING, due=s.clock, release=True)
-    if chosen.entries or chosen.aside or chosen.waits != s.waits:
+    if chosen.entries or chosen.aside or chosen.waits != s.waits or s.beat:
         return chosen.draft(machine)
     return Park(machine.open.due(retries=not s.draining))
 
@@ -152,13 +156,11 @@ def finish(machine: FlowMachine, s: Situation, ending: Ending) -> Draft:
     sends = (*draft.sends, *orphans)
     match ending:
         case Outcome():
-            return replace(
-                draft, status=ending.status, result=ending.pack(), sends=sends, note=waiting_note(machine, [])
-            )
+            return replace(draft, status=ending.status, result=ending.pack(), sends=sends, note=ended_note(machine))
         case RetryFlow():
             epoch, due = machine.epoch + (not ending.keep), at + ending.delay
             marker = Retried("", at, machine.life + 1, machine.attempt + 1, epoch, ending.keep, due, ending.error)
-            note = waiting_note(machine, [{"kind": "retry", "key": None, "due": due, "attempt": machine.attempt}])
+            note = ended_note(machine, [{"kind": "retry", "key": None, "due": due, "attempt": machine.attempt}])
             entries = (*draft.entries, marker)
             return replace(draft, status=Status.WAITING, due=due, sends=sends, entries=entries, note=note)
         case ContinueFlow():
@@ -175,7 +177,7 @@ def block(machine: FlowMachine | None, clock: int, fault: Fault, fingerprint: st
     `before` is the note the flow had when it was claimed: it tells how often in a row the flow was blocked.
     """
     times = blocked_times(before) + 1
-    note = blocked_note(machine, fault, clock, times)
+    note = blocked_note(machine, fault, clock, times, before)
     if fault.kind is FaultKind.CRASH_LOOP:
         return Draft(status=Status.BLOCKED, release=True, note=note)
     due = clock + min(BACKOFF[0] * 2 ** min(times - 1, 20), BACKOFF[1])
@@ -217,6 +219,8 @@ class _Chosen:
             creates=tuple(_creates(machine, self.entries)),
             sends=tuple(_cancel(e.child, f"cancel {e.child}") for e in self.entries if isinstance(e, ChildCancelled)),
             results=self.results,
+            note=running_note(machine, self.entries),
+            heartbeats=machine.open.heartbeats.count,
         )
 
 

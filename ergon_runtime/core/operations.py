@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar, TypeAlias
 
 from ergon_runtime.core.entries import AttemptFailed, ChildEnded, SignalReceived, StepEnded
+from ergon_runtime.core.heartbeats import Heartbeats
 from ergon_runtime.core.loop import FlowTimer
 
 
@@ -105,6 +106,7 @@ class OpenOperations:
     def __init__(self, failures: Mapping[str, AttemptFailed]) -> None:
         self.failures: dict[str, AttemptFailed] = dict(failures)
         """The last failed try of each step that has one."""
+        self.heartbeats = Heartbeats()
         self._by_key: dict[str, Op] = {}
         self._listeners: dict[str, list[SignalOp | ChildOp]] = {}
         self._channels: frozenset[str] | None = frozenset()
@@ -141,6 +143,7 @@ class OpenOperations:
 
     def remove(self, op: Op) -> None:
         del self._by_key[op.key]
+        self.heartbeats.drop(op.key)
         if isinstance(op, SignalOp | ChildOp):
             listeners = self._listeners[op.channel]
             listeners.remove(op)

@@ -1,13 +1,21 @@
-"""Retry policies: how often to try again, after how long, and for which errors. Pure data and arithmetic."""
+"""Retry policies: how often to try again, after how long, and for which errors. Pure data and arithmetic.
+
+T7  An error that says when to try again (`retry_after`) is believed; how often and whether, the policy decides.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from math import inf
+from numbers import Real
 from typing import ClassVar
 
 from ergon_runtime.errors import CodecError, NonRetryableError
+
+LONGEST = 100 * 366 * 86_400
+"""Seconds: no wait is longer, whatever a policy or an error says. Times stay within what stores can hold."""
 
 
 def seconds(duration: float | timedelta) -> float:
@@ -52,6 +60,12 @@ class RetryPolicy:
         """Whether the error of try number `attempt` may be followed by another try."""
         return attempt < self.max_attempts and is_retryable(error, self)
 
+    def wait(self, error: BaseException, attempt: int, spread: float = 0.5) -> int:
+        """Milliseconds to wait after try number `attempt` failed with this error: what its `retry_after` says, else the
+        policy's delay."""
+        asked = retry_after(error)
+        return self.delay(attempt, spread) if asked is None else round(1000 * min(asked, LONGEST))
+
     def delay(self, attempt: int, spread: float = 0.5) -> int:
         """Milliseconds to wait after try number `attempt`; `spread` from 0 to 1 is where in the jitter's range it
         falls."""
@@ -60,7 +74,7 @@ class RetryPolicy:
             wait = min(longest, seconds(self.initial) * self.multiplier ** (attempt - 1))
         except OverflowError:
             wait = longest
-        return round(1000 * wait * (1 + self.jitter * (2 * spread - 1)))
+        return round(1000 * min(LONGEST, wait * (1 + self.jitter * (2 * spread - 1))))
 
 
 RetryPolicy.NONE = RetryPolicy(max_attempts=1)
@@ -79,3 +93,16 @@ def is_retryable(error: BaseException, policy: RetryPolicy) -> bool:
     except Exception:  # noqa: BLE001  the user's own code: an error that cannot say whether is not tried again
         return False
     return policy.retryable is None or isinstance(error, policy.retryable)
+
+
+def retry_after(error: BaseException) -> float | None:
+    """Seconds after which the error wants the next try: its attribute `retry_after`, a number or timedelta that is not
+    negative. None if it has none that makes sense."""
+    try:
+        asked: object = getattr(error, "retry_after", None)
+        if isinstance(asked, bool) or not isinstance(asked, Real | Decimal | timedelta):
+            return None
+        found = asked.total_seconds() if isinstance(asked, timedelta) else float(asked)
+    except Exception:  # noqa: BLE001  the user's own code: what cannot say when says nothing
+        return None
+    return found if 0 <= found < inf else None

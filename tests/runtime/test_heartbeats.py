@@ -1,0 +1,553 @@
+"""Heartbeats (T6): what a step tells while it runs, what its next try gets of it, and how long it may be silent."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from ergon_runtime.codec import digest
+from ergon_runtime.core.entries import AttemptFailed
+from ergon_runtime.core.flows import ClaimRequest, Claims, Commit, CommitReply
+from ergon_runtime.core.heartbeats import Heartbeat, heartbeats_in, read_note
+from ergon_runtime.core.retry import RetryPolicy
+from ergon_runtime.definitions import flow, registry, step
+from ergon_runtime.errors import CodecError, DefinitionError
+from ergon_runtime.primitives import LONGEST_DETAIL, heartbeat, sleep, step_info
+from ergon_runtime.stores.memory import MemoryStore
+from tests.runtime.rigs import Rig, rig, stands, store_clock, virtual
+from tests.runtime.workers import run, until
+
+log: list[Any] = []
+AGAIN = RetryPolicy(max_attempts=3, initial=10)
+
+
+@pytest.fixture(autouse=True)
+def own_registry() -> Any:
+    log.clear()
+    with registry.isolated():
+        yield
+
+
+def seconds() -> float:
+    return round(asyncio.get_running_loop().time(), 3)
+
+
+async def told(here: Rig) -> list[Heartbeat]:
+    """The heartbeats that flow f's note tells."""
+    return heartbeats_in(read_note((await here.row()).note))
+
+
+class Counting(MemoryStore):
+    """Counts the commits that hold no entry and release nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=store_clock)
+        self.notes: list[float] = []
+
+    async def commit(self, commit: Commit) -> CommitReply:
+        if commit.note is not None and not commit.entries and not commit.release:
+            self.notes.append(seconds())
+        return await super().commit(commit)
+
+
+class Scribbled(MemoryStore):
+    """Hands flows out with a note that somebody has put there."""
+
+    def __init__(self, note: bytes) -> None:
+        super().__init__(clock=store_clock)
+        self._note = note
+
+    async def claim(self, request: ClaimRequest) -> Claims:
+        found = await super().claim(request)
+        return replace(found, claims=tuple(replace(each, note=self._note) for each in found.claims))
+
+
+# --- what the next try gets (T6)
+def test_t6_detail_survives_the_death_of_the_worker_but_for_the_last_second() -> None:
+    @step
+    async def count() -> int:
+        begun: int = step_info().heartbeat or 0
+        log.append(begun)
+        for n in range(begun, 100):
+            heartbeat(n)
+            await asyncio.sleep(0.4)
+        return begun
+
+    @flow
+    async def calls() -> int:
+        return await count()
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            handle = await here.scheduler.schedule(calls(), id="f")
+            for _ in range(2):
+                await asyncio.sleep(10)
+                await here.workers[-1].abort()
+                here.start(calls)
+            await handle.result()
+            assert await here.kinds() == ["step count"]
+
+    virtual(main)
+    first, second, third = log
+    assert first == 0
+    assert 22 <= second <= 25  # 10 seconds, and at most one of them lost
+    assert third > second
+
+
+@pytest.mark.parametrize("residents", [100, 0])
+def test_t6_next_try_gets_what_was_told_just_before_the_error(residents: int) -> None:
+    @step(retry=AGAIN)
+    async def copies() -> list[Any]:
+        log.append(step_info().heartbeat)
+        if len(log) == 1:
+            for n in range(5):
+                heartbeat({"done": n, "sum": Decimal("1.50")})
+            raise ValueError("in the same instant")
+        if len(log) == 2:
+            raise ValueError("told nothing")
+        return log
+
+    @flow
+    async def calls() -> list[Any]:
+        return await copies()
+
+    async def main() -> None:
+        async with rig(calls, residents=residents) as here:
+            last = {"done": 4, "sum": Decimal("1.50")}
+            assert await here.result(calls()) == [None, last, last]
+            assert await here.kinds() == ["attempt copies", "attempt copies", "step copies"]
+
+    virtual(main)
+
+
+def test_t6_detail_is_handed_over_with_a_flow_whose_worker_drains() -> None:
+    @step(retry=AGAIN)
+    async def copies() -> Any:
+        if step_info().attempt == 1:
+            await asyncio.sleep(5)
+            heartbeat("half")
+            raise ValueError("during the drain")
+        return step_info().heartbeat
+
+    @flow
+    async def calls() -> Any:
+        return await copies()
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            handle = await here.scheduler.schedule(calls(), id="f")
+            await asyncio.sleep(1)
+            await here.workers[0].shutdown()
+            assert [beat.detail for beat in await told(here)] == ['"half"']
+            here.start(calls)
+            assert await handle.result() == "half"
+
+    virtual(main)
+
+
+def test_t6_heartbeat_without_detail_keeps_the_last_one() -> None:
+    @step(retry=AGAIN)
+    async def copies() -> Any:
+        if step_info().attempt == 1:
+            heartbeat(3)
+            heartbeat()
+            raise ValueError
+        return step_info().heartbeat
+
+    @flow
+    async def calls() -> Any:
+        return await copies()
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            assert await here.result(calls()) == 3
+
+    virtual(main)
+
+
+def test_t6_details_belong_to_their_steps_and_are_dropped_when_these_end() -> None:
+    @step(retry=AGAIN)
+    async def copies(name: str, wait: float) -> Any:
+        if step_info().attempt == 1:
+            heartbeat(name)
+            await asyncio.sleep(wait)
+            raise ValueError
+        await asyncio.sleep(wait)
+        return step_info().heartbeat
+
+    @flow
+    async def calls() -> Any:
+        found = await asyncio.gather(copies("a", 2), copies("b", 6))
+        await sleep(1)
+        return found
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            handle = await here.scheduler.schedule(calls(), id="f")
+            await asyncio.sleep(1)
+            assert [beat.key for beat in await told(here)] == ["1/copies", "2/copies"]
+            await asyncio.sleep(14)  # a has ended at 14
+            assert [beat.key for beat in await told(here)] == ["2/copies"]
+            assert await handle.result() == ["a", "b"]
+            assert await told(here) == []
+
+    virtual(main)
+
+
+def test_t6_flow_retry_begins_without_the_details_of_the_life_before() -> None:
+    @step
+    async def copies() -> None:
+        log.append(step_info().heartbeat)
+        heartbeat("told")
+        await asyncio.sleep(2)
+        if len(log) == 1:
+            raise ValueError
+
+    @flow(retry=AGAIN)
+    async def calls() -> None:
+        await copies()
+
+    async def main() -> None:
+        async with rig(calls, residents=0) as here:
+            await here.result(calls())
+
+    virtual(main)
+    assert log == [None, None]
+
+
+def test_t6_heartbeats_take_no_entries_and_at_most_a_commit_a_second() -> None:
+    @step
+    async def chatters() -> None:
+        for n in range(1000):
+            heartbeat(n)
+            await asyncio.sleep(0.01)
+
+    @flow
+    async def calls() -> None:
+        await chatters()
+
+    async def main() -> list[float]:
+        store = Counting()
+        here = Rig(store)
+        here.start(calls)
+        await here.result(calls())
+        assert await here.kinds() == ["step chatters"]
+        await here.close()
+        return store.notes
+
+    notes = virtual(main)
+    assert len(notes) == 10
+    assert all(after - before >= 0.999 for before, after in itertools.pairwise(notes))
+
+
+UNREADABLE = (
+    b'{"key": "copies", "digest": "%s", "detail": "{\\"$no\\": 1}", "attempt": 1, "worker": "\\ud800", '
+    b'"started": 1, "at": 1}'
+)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"\xff",
+        b"null",
+        b"[1]",
+        b"[" * 100_000,
+        b'{"life": 1, "heartbeats": 5}',
+        b'{"life": 1, "heartbeats": [5, {}, {"key": "copies"}], "why": "x"}',
+        b'{"life": 1, "heartbeats": [ITEM], "why": {"times": "x"}}',
+        b'{"life": 2, "heartbeats": [ITEM]}',
+    ],
+    ids=str,
+)
+def test_t6_note_that_cannot_be_read_tells_nothing_and_breaks_no_flow(
+    note: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    @step
+    async def copies() -> Any:
+        heartbeat("on")
+        await asyncio.sleep(2)
+        return step_info().heartbeat
+
+    @flow
+    async def calls() -> None:
+        assert await copies() is None
+        await asyncio.Future[None]()
+
+    async def main() -> None:
+        here = Rig(Scribbled(note.replace(b"ITEM", UNREADABLE % digest("{}").encode())))
+        here.start(calls)
+        await stands(await here.scheduler.schedule(calls(), id="f"), "blocked")
+        assert read_note((await here.row()).note)["why"]["kind"] == "stuck"
+        await here.close()
+
+    virtual(main)
+    assert ("begins without its last heartbeat" in caplog.text) is (b'"life": 1, "heartbeats": [ITEM]' in note)
+
+
+# --- where it may be called, and with what
+def test_heartbeat_outside_a_step_is_refused() -> None:
+    @flow
+    async def calls() -> str:
+        with pytest.raises(DefinitionError, match="move it into a step"):
+            heartbeat(1)
+        return "refused"
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            assert await here.result(calls()) == "refused"
+
+    virtual(main)
+    with pytest.raises(DefinitionError, match="in the body of a step"):
+        heartbeat()
+
+
+@pytest.mark.parametrize(
+    ("detail", "complaint"), [(object(), "object"), ("x" * LONGEST_DETAIL, "tell less"), ("€" * 30_000, "tell less")]
+)
+def test_detail_that_cannot_be_stored_is_a_codec_error_in_the_body(detail: object, complaint: str) -> None:
+    @step
+    async def tells() -> str:
+        heartbeat("x" * (LONGEST_DETAIL - 2))  # as long as may be
+        with pytest.raises(CodecError, match=f"heartbeat of step tells.*{complaint}"):
+            heartbeat(detail)
+        return "refused"
+
+    @flow
+    async def calls() -> str:
+        return await tells()
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            assert await here.result(calls()) == "refused"
+
+    virtual(main)
+
+
+# --- heartbeat_timeout
+def test_t6_silent_try_fails_and_the_next_goes_on_from_the_last_detail() -> None:
+    @step(heartbeat_timeout=5, retry=AGAIN)
+    async def copies() -> int:
+        begun: int = step_info().heartbeat or 0
+        for n in range(begun, 6):
+            heartbeat(n)
+            log.append((seconds(), n))
+            await asyncio.sleep(100 if n == 2 and begun == 0 else 4)
+        return begun
+
+    @flow
+    async def calls() -> int:
+        return await copies()
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            assert await here.result(calls()) == 2
+            (failed,) = [e for e in await here.entries() if isinstance(e, AttemptFailed)]
+            assert "step copies gave no heartbeat for 5.0 s" in failed.error
+
+    virtual(main)
+    assert log == [(0, 0), (4, 1), (8, 2), (23, 2), (27, 3), (31, 4), (35, 5)]
+
+
+def test_t6_silence_counts_from_the_start_of_each_try() -> None:
+    @step(heartbeat_timeout=timedelta(seconds=3), retry=AGAIN)
+    async def hangs() -> None:
+        log.append(seconds())
+        await asyncio.sleep(1000)
+
+    @flow
+    async def calls() -> str:
+        try:
+            await hangs()
+        except TimeoutError as error:
+            return str(error)
+        return ""
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            assert await here.result(calls()) == "step hangs gave no heartbeat for 3.0 s"
+
+    virtual(main)
+    assert log == [0, 13, 36]
+
+
+def test_t6_heartbeats_do_not_put_off_the_end_of_the_try() -> None:
+    @step(timeout=10, heartbeat_timeout=4)
+    async def chatters() -> None:
+        while True:
+            heartbeat()
+            await asyncio.sleep(3)
+
+    @flow
+    async def calls() -> list[Any]:
+        try:
+            await chatters()
+        except TimeoutError as error:
+            return [str(error), round(asyncio.get_running_loop().time() % 1000)]
+        return []
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            assert await here.result(calls()) == ["step chatters took longer than 10.0 s", 10]
+
+    virtual(main)
+
+
+def test_t6_error_of_the_body_itself_stays_what_it_is() -> None:
+    @step(heartbeat_timeout=4)
+    async def fails() -> None:
+        raise TimeoutError("its own")
+
+    @flow
+    async def calls() -> str:
+        try:
+            await fails()
+        except TimeoutError as error:
+            return str(error)
+        return ""
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            assert await here.result(calls()) == "its own"
+
+    virtual(main)
+
+
+def test_heartbeats_of_a_body_on_its_way_out_change_nothing() -> None:
+    @step(heartbeat_timeout=2, retry=AGAIN)
+    async def stubborn() -> Any:
+        if step_info().attempt == 2:
+            return step_info().heartbeat
+        try:
+            await asyncio.sleep(100)
+        finally:
+            heartbeat("cleaning up")
+            await asyncio.sleep(7)
+            log.append(seconds())
+
+    @flow
+    async def calls() -> Any:
+        return await stubborn()
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            assert await here.result(calls()) == "cleaning up"
+            assert await here.kinds() == ["attempt stubborn", "step stubborn"]
+
+    virtual(main)
+    assert log == [9]
+
+
+# --- threads
+def test_sync_step_tells_from_its_thread_and_is_timed_from_its_start() -> None:
+    told_twice, gate = threading.Event(), threading.Event()
+
+    @step(heartbeat_timeout=0.2, retry=RetryPolicy(max_attempts=2, initial=0))
+    def copies() -> Any:
+        if step_info().attempt == 2:
+            return step_info().heartbeat
+        heartbeat(1)
+        heartbeat(2)
+        told_twice.set()
+        gate.wait(10)
+        heartbeat("ignored: this try is over")
+        log.append("went on")
+        return "too late"
+
+    @flow
+    async def calls() -> Any:
+        found = await copies()
+        await holds()
+        return found
+
+    @step
+    async def holds() -> None:
+        gate.set()
+        await until(lambda: bool(log))
+        await asyncio.sleep(0)
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            assert await here.result(calls()) == 2
+            assert await here.kinds() == ["attempt copies", "step copies", "step holds"]
+            assert (told_twice.is_set(), log) == (True, ["went on"])
+
+    run(main)
+
+
+def test_sync_steps_wait_for_a_thread_is_no_silence() -> None:
+    gate = threading.Event()
+
+    @step
+    def blocks_the_only_thread() -> None:
+        gate.wait(10)
+
+    @step(heartbeat_timeout=0.2)
+    def quick() -> str:
+        return "in time"
+
+    @flow
+    async def calls() -> str:
+        return (await asyncio.gather(blocks_the_only_thread(), quick()))[1]
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            async with rig(calls, pool=pool) as here:
+                asyncio.get_running_loop().call_later(0.4, gate.set)
+                assert await here.result(calls()) == "in time"
+
+    run(main)
+
+
+def test_async_step_tells_from_a_thread_of_its_own() -> None:
+    @step(retry=RetryPolicy(max_attempts=2, initial=0))
+    async def copies() -> Any:
+        if step_info().attempt == 2:
+            return step_info().heartbeat
+        await asyncio.to_thread(heartbeat, "from a thread")
+        raise ValueError
+
+    @flow
+    async def calls() -> Any:
+        return await copies()
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            assert await here.result(calls()) == "from a thread"
+
+    run(main)
+
+
+def test_heartbeat_after_the_worker_has_gone_does_nothing() -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    @step
+    def copies() -> None:
+        begun.set()
+        gate.wait(10)
+        heartbeat("nobody listens")
+        log.append("told")
+
+    @flow
+    async def calls() -> None:
+        await copies()
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            await here.scheduler.schedule(calls(), id="f")
+            await until(begun.is_set)
+            await here.workers[0].abort()
+            gate.set()
+            await until(lambda: bool(log))
+            assert await told(here) == []
+
+    run(main)
+    assert log == ["told"]
