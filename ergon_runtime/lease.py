@@ -73,29 +73,48 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._gone = asyncio.Event()
         self._stopping = self._failing = False
 
     def start(self) -> None:
         """Run in a thread of its own."""
-        self._thread = threading.Thread(target=lambda: asyncio.run(self.keep()), name="ergon-keeper", daemon=True)
+        loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, args=(loop,), name="ergon-keeper", daemon=True)
         self._thread.start()
 
     async def ended(self) -> None:
-        """Wait for the thread's end. Raises RuntimeError if nobody asked for it: without a keeper no lease is held."""
-        if self._thread is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
-            if not self._stopping:
-                raise RuntimeError("the leases' keeper failed; start the worker again")
+        """Wait for the thread's end. Raises RuntimeError if nobody asked for it: without a keeper no lease is held.
+
+        Cancelled, it asks for it: a program may end its loop without a word to the worker.
+        """
+        try:
+            await self._gone.wait()
+        except asyncio.CancelledError:
+            self._ask_to_stop()
+            raise
+        if not self._stopping:
+            raise RuntimeError("the leases' keeper failed; start the worker again")
 
     async def stop(self) -> None:
         """Sign off and wait for the thread's end."""
         if self._thread is None:
             return
+        self._ask_to_stop()
+        await self._gone.wait()  # not by a thread of the loop's executor: that has few, and they are the program's
+        self._thread.join()
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            asyncio.run(self.keep())
+        finally:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self._gone.set)
+
+    def _ask_to_stop(self) -> None:
         self._stopping = True
         if self._loop is not None and self._stop is not None:
             with suppress(RuntimeError):  # its loop is closed: the thread has ended by itself
                 self._loop.call_soon_threadsafe(self._stop.set)
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
     async def keep(self) -> None:
         """Renew until stopped, then sign off."""

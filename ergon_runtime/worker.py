@@ -20,6 +20,7 @@ from contextlib import suppress
 from contextvars import Context
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 from ergon_runtime.core.flows import (
     Beat,
@@ -114,7 +115,7 @@ class Worker:
 
 
 class RunningWorker:
-    """A worker at work. Started by `Worker.start`; end it with `shutdown`."""
+    """A worker at work. `Worker.start` gives it; end it with `shutdown`, as `async with await worker.start():` does."""
 
     def __init__(
         self,
@@ -142,8 +143,15 @@ class RunningWorker:
             engine.store.clone(), engine.lease, self._held, self._beat, self._from_keeper, engine.boot
         )
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.shutdown()
+
     @property
     def name(self) -> str:
+        """What others know it by."""
         return self.engine.worker
 
     @property
@@ -163,20 +171,25 @@ class RunningWorker:
         self._tasks.append(self._loop.create_task(self._listen()))
 
     async def shutdown(self) -> None:
-        """Stop claiming, let running steps end, hand the rest back, and stop."""
+        """Stop claiming, let running steps end, hand the rest back, and stop. Cancelled in this, it aborts."""
         self._draining = True
         self._look.set()
         for runner in self._runners.values():
             runner.drain()
-        # A claim on its way is not given up: its flows would wait out their leases.
-        await asyncio.wait([self._claiming])
-        while self._sessions:
-            await asyncio.wait(self._sessions)
+        try:
+            # A claim on its way is not given up: its flows would wait out their leases.
+            await asyncio.wait([self._claiming])
+            while self._sessions:
+                await asyncio.wait(self._sessions)
+        except asyncio.CancelledError:
+            await self.abort()
+            raise
         await self._close()
 
     async def abort(self) -> None:
         """Stop at once: step bodies are cancelled, and leases are left to run out."""
         self._draining = True
+        self._claiming.cancel()  # what it would bring now, nobody would run
         for session in self._sessions:
             session.cancel()
         await asyncio.gather(*self._sessions, return_exceptions=True)
@@ -345,13 +358,12 @@ class RunningWorker:
     async def _close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         while self._residents:
             self._evict(self._residents.popitem()[1])
-        await self._keeper.stop()
-        await asyncio.sleep(0)  # let the evictions run
         if isinstance(self.engine.pool, ThreadPoolExecutor):
             self.engine.pool.shutdown(wait=False, cancel_futures=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._keeper.stop()
 
 
 def fingerprint(definitions: Iterable[FlowDefinition]) -> str:
