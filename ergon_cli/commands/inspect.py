@@ -133,6 +133,8 @@ def _cells(step: StepView, view: FlowView, now: int, *, relative: bool) -> tuple
 def _outcome(step: StepView, now: int) -> str:
     due = f"due {'now' if step.due <= now else 'in ' + duration(step.due - now)}" if step.due is not None else ""
     child = f"-> {step.child}" if step.child else ""
+    told = "" if step.detail is None else f": {_one_line(step.detail)}"
+    heartbeat = "" if step.heartbeat_at is None else f"heartbeat {age(step.heartbeat_at, now)} ago{told}"
     said = ""
     if step.error is not None:
         said = error_line(step.error)
@@ -140,7 +142,7 @@ def _outcome(step: StepView, now: int) -> str:
         said = _one_line(step.result)
     elif step.kind == "marker" and step.args is not None:
         said = _one_line(step.args)
-    return "  ".join(part for part in (said, due, child) if part)
+    return "  ".join(part for part in (said, due, child, heartbeat) if part)
 
 
 def _one_line(value: object) -> str:

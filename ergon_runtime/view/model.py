@@ -96,7 +96,8 @@ class Try:
 class StepView:
     """One thing a flow asked for, or a marker. From a flow's second life on, keys end in `~` and the life's number.
 
-    `child` is a child flow's id; `due` is when a waiting timer fires or the next try of a step is made.
+    `child` is a child flow's id; `due` is when a waiting timer fires or the next try of a step is made. `detail` is
+    what an open step told last by `heartbeat()`, and `heartbeat_at` when.
     """
 
     key: str
@@ -112,6 +113,8 @@ class StepView:
     finished_at: int | None = None
     child: str | None = None
     due: int | None = None
+    detail: Json = None
+    heartbeat_at: int | None = None
 
     def to_json(self) -> dict[str, Json]:
         """The contract's fields, and no others."""
@@ -127,6 +130,7 @@ class StepView:
             "error": self.error and self.error.to_json(),
             "started_at": _time(self.started_at),
             "finished_at": _time(self.finished_at),
+            "detail": self.detail,
         }
 
 

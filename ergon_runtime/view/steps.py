@@ -28,6 +28,7 @@ from ergon_runtime.core.entries import (
     TimerFired,
 )
 from ergon_runtime.core.flows import FlowRow, Status
+from ergon_runtime.core.heartbeats import Heartbeat
 from ergon_runtime.view.model import ErrorInfo, Json, StepKind, StepStatus, StepView, Try
 from ergon_runtime.view.stored import Note, error_of, value_of
 
@@ -111,6 +112,8 @@ class Timeline:
                 self._steps[place] = replace(step, status="waiting")
             elif row.status is Status.RUNNING and step.due is not None and step.due <= now:
                 self._steps[place] = replace(step, status="running", due=None)
+        for beat in note.heartbeats if note.life == self.life else ():
+            self._told(beat, running=row.status is Status.RUNNING)
         names = self._noted(row, note, channels)
         for channel, since in channels.items():
             name = channel.removeprefix("signal:")
@@ -131,6 +134,21 @@ class Timeline:
                 case _:
                     pass
         return names
+
+    def _told(self, beat: Heartbeat, *, running: bool) -> None:
+        """Show the last heartbeat of an open step; of one that runs, the journal may have nothing else yet."""
+        place: tuple[StepKind, str] = ("step", self._shown(beat.key))
+        known = self._steps.get(place)
+        if known is not None and place not in self._open:
+            return  # it has ended since
+        step = known or self._find("step", beat.key, beat.key.rpartition("/")[2].partition("#")[0])
+        if known is None or len(step.tries) < beat.attempt:
+            tries = (*step.tries, Try(beat.attempt, beat.worker, beat.started, None, None))
+            status: StepStatus = "running" if running else "waiting"
+            started = _first(tries)
+            step = replace(step, status=status, attempts=beat.attempt, tries=tries, started_at=started, due=None)
+        self._steps[place] = replace(step, detail=value_of(beat.detail), heartbeat_at=beat.at)
+        self._open[place] = None
 
     def _wait(self, kind: StepKind, key: str, name: str, since: int, due: int | None) -> None:
         if (kind, self._shown(key)) not in self._steps:

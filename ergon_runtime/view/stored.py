@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from ergon_runtime.codec import ErrorView, describe_error
 from ergon_runtime.core.entries import Outcome
+from ergon_runtime.core.heartbeats import Heartbeat, heartbeats_in
 from ergon_runtime.errors import CodecError
 from ergon_runtime.view.model import ErrorInfo, Json
 
@@ -57,13 +58,15 @@ def outcome_of(result: bytes | None) -> tuple[Json, ErrorInfo | None]:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the last commit with a note left for people. `waits` are a waiting flow's, `why` is a blocked one's."""
+    """What the last commit with a note left for people. `waits` are a waiting flow's, `why` is a blocked one's,
+    `heartbeats` are those of open steps."""
 
     attempt: int = 1
     life: int | None = None
     waits: tuple[dict[str, Any], ...] = ()
     why: dict[str, Any] | None = None
     open: int = 0
+    heartbeats: tuple[Heartbeat, ...] = ()
 
 
 def note_of(note: bytes | None) -> Note:
@@ -79,6 +82,7 @@ def note_of(note: bytes | None) -> Note:
         waits=tuple(_dicts(waits)),
         why=cast("dict[str, Any]", why) if isinstance(why, dict) else None,
         open=_int(fields.get("open")) or 0,
+        heartbeats=tuple(heartbeats_in(fields)),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from ergon_runtime import Status, Store
 from ergon_runtime.core.entries import ChildCreated, Entry, Outcome
 from tests.cli.shell import Shell, in_store
-from tests.runtime.views import START, STARTED, Scene, ended, error, tried, waits
+from tests.runtime.views import START, STARTED, Scene, beating, ended, error, tried, waits
 
 
 async def placed(store: Store) -> None:
@@ -22,6 +22,7 @@ async def placed(store: Store) -> None:
     await scene.place("E-5", Status.CANCELLED, outcome=Outcome(Status.CANCELLED))
     why = {"kind": "diverged", "message": "m", "recorded": "step a()", "current": ["step b()"], "where": "f.py:3"}
     await scene.place("D-4", Status.BLOCKED, [STARTED], note={"why": why})
+    await scene.place("H-6", Status.RUNNING, [STARTED], note=beating("copy", 1, {"done": 3}))
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +70,16 @@ def test_inspect_of_a_diverged_flow_names_both_sides_and_the_way_on(ergon: Shell
     assert "is blocked (diverged): m; recorded step a(), the code asks for step b(), at f.py:3\n" in ergon.out
     assert "goes on by itself once a worker serves code that fits" in ergon.out
     assert "fix\tergon replay D-4 -m MODULE" in ergon.out
+
+
+def test_inspect_of_a_running_step_tells_its_last_heartbeat(ergon: Shell) -> None:
+    assert ergon("inspect", "H-6") == 0
+    copy = ergon.out.splitlines()[-1].split("\t")
+    assert copy[:4] == ["copy", "step", "running", "1"]
+    assert copy[-1].startswith("heartbeat ")
+    assert copy[-1].endswith(' ago: {"done": 3}')
+    assert ergon("inspect", "H-6", "--json") == 0
+    assert ergon.json[0]["steps"][0]["detail"] == {"done": 3}
 
 
 def test_inspect_on_a_terminal_is_aligned_and_cuts_long_values(ergon: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from ergon_runtime.core.entries import (
 )
 from ergon_runtime.core.flows import Status
 from ergon_runtime.view import FlowView, iso
-from tests.runtime.views import START, STARTED, Scene, ended, error, run, tried, waits
+from tests.runtime.views import START, STARTED, Scene, beating, ended, error, run, tried, waits
 
 
 def view_of(entries: list[Entry | bytes], status: Status = Status.RUNNING, **given: Any) -> FlowView:
@@ -172,6 +172,36 @@ def test_journal_longer_than_a_page_is_read_whole(monkeypatch: pytest.MonkeyPatc
     assert [step.key for step in view_of([ended(f"s{n}") for n in range(5)]).steps] == ["s0", "s1", "s2", "s3", "s4"]
 
 
+# --- heartbeats
+@pytest.mark.parametrize(
+    ("status", "shown"), [(Status.RUNNING, "running"), (Status.PENDING, "waiting"), (Status.BLOCKED, "waiting")]
+)
+def test_step_of_which_there_is_nothing_but_a_heartbeat_is_shown(status: Status, shown: str) -> None:
+    (step,) = view_of([STARTED], status, note=beating("1/copy#2", 1, [3])).steps
+    assert (step.key, step.name, step.status, step.attempts) == ("1/copy#2", "copy", shown, 1)
+    assert (step.detail, step.heartbeat_at, step.started_at) == ([3], START + 200, START + 100)
+    assert [(each.worker, each.started_at, each.finished_at) for each in step.tries] == [("w1", START + 100, None)]
+    assert step.to_json()["detail"] == [3]
+
+
+def test_heartbeat_of_a_later_try_shows_that_this_runs() -> None:
+    (step,) = view_of([STARTED, tried("copy", 1, START + 9000)], note=beating("copy", 2, 7)).steps
+    assert (step.status, step.attempts, step.detail, step.due) == ("running", 2, 7, None)
+    assert (len(step.tries), step.started_at) == (2, START + 5)
+
+
+def test_heartbeat_of_a_failed_try_is_kept_for_the_next() -> None:
+    entries: list[Entry | bytes] = [STARTED, tried("copy", 1, START + 9000)]
+    (step,) = view_of(entries, Status.WAITING, due=START + 9000, note=beating("copy", 1, 7)).steps
+    assert (step.status, step.attempts, step.detail, step.due) == ("waiting", 1, 7, START + 9000)
+
+
+@pytest.mark.parametrize(("key", "life"), [("copy", 1), ("other", 2)], ids=["of an ended step", "of another life"])
+def test_heartbeat_that_no_longer_holds_is_not_shown(key: str, life: int) -> None:
+    (step,) = view_of([STARTED, ended("copy")], note=beating(key, 1, 7, life=life)).steps
+    assert (step.key, step.status, step.detail) == ("copy", "completed", None)
+
+
 # --- JSON
 def test_flow_as_json_has_exactly_the_fields_of_the_contract() -> None:
     view = view_of([STARTED, tried("pay", 1, 0), ended("pay", attempts=2)], Status.COMPLETED)
@@ -180,7 +210,7 @@ def test_flow_as_json_has_exactly_the_fields_of_the_contract() -> None:
         "id flow version status why args result error parent children attempt recoveries created_at updated_at steps"
     )
     (step,) = found["steps"]
-    assert " ".join(step) == "key kind name status attempts tries args result error started_at finished_at"
+    assert " ".join(step) == "key kind name status attempts tries args result error started_at finished_at detail"
     assert " ".join(step["tries"][0]) == "n worker started_at finished_at error"
     assert " ".join(step["tries"][0]["error"]) == "type message traceback"
     assert found["created_at"] == "2023-11-14T22:13:20.000Z"

@@ -41,6 +41,12 @@ def tried(key: str, attempt: int, due: int, message: str = "busy") -> AttemptFai
     return AttemptFailed(key, at, "d", key, '{"n":1}', attempt, due, error("OSError", message), at - 5, at, "w1")
 
 
+def beating(key: str, attempt: int, detail: object, *, life: int = 1) -> dict[str, Any]:
+    """The note of a flow with a step that has told how far it is."""
+    row = {"key": key, "digest": "d", "detail": json.dumps(detail), "attempt": attempt, "worker": "w1"}
+    return {**waits(life=life), "heartbeats": [row | {"started": START + 100, "at": START + 200}]}
+
+
 def waits(*items: dict[str, Any], life: int = 1) -> dict[str, Any]:
     return {"attempt": 1, "life": life, "waits": list(items), "open": len(items)}
 
