@@ -9,7 +9,8 @@ Every flow here shows one way. What fails, fails at its first try by design; `er
     ergon schedule send_money -m sample_flows/retries.py -a amount=5 --wait
 
 These print "report, at try 3", "42, at try 2" and "5 sent". Likewise: read_number prints "ValueError, not tried again",
-catch_bus "walked", pay_bill "5 paid under ...", and build_house "cellar of attempt 1, roof of attempt 2".
+catch_bus "walked", pay_bill "5 paid under ...", and build_house "cellar of attempt 1, roof of attempt 2". With `-a
+slow=60` there is time to kill the worker (kill -9) while it sends money; another one prints "5 sent, says the bank".
 """
 
 from __future__ import annotations
@@ -94,7 +95,8 @@ async def pay_bill(amount: Decimal = Decimal(5)) -> str:
 
 
 @step(at_most_once=True)
-async def send(amount: Decimal) -> str:
+async def send(amount: Decimal, slow: float) -> str:
+    await asyncio.sleep(slow)
     return f"{amount} sent"
 
 
@@ -104,10 +106,10 @@ async def look_up(amount: Decimal) -> bool:
 
 
 @flow
-async def send_money(amount: Decimal = Decimal(5)) -> str:
+async def send_money(amount: Decimal = Decimal(5), slow: float = 0.0) -> str:
     """A bank that knows no keys: the step is begun once. If its worker dies in it, the flow has to find out."""
     try:
-        return await send(amount)
+        return await send(amount, slow)
     except OutcomeUnknown:
         return f"{amount} sent, says the bank" if await look_up(amount) else f"{amount} not sent"
 
