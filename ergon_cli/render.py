@@ -58,10 +58,13 @@ def make_console(stream: TextIO) -> Console:
     return Console(file=stream, markup=False, emoji=False, highlight=False)
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, prose: Sequence[int] = (-1,)) -> None:
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, prose: Sequence[int] = (-1,), wrap: bool = False
+) -> None:
     """Rows on stdout. A cell that is a status is coloured on terminals that can.
 
-    On a narrow terminal the columns named by `prose` give way, so that what people copy stays whole.
+    On a narrow terminal the columns named by `prose` give way, so that what people copy stays whole: they are cut, or
+    with `wrap` go on in the next line.
     """
     cells = [[safe(cell) for cell in row] for row in rows]
     if not is_terminal(sys.stdout):
@@ -72,9 +75,13 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, pros
 
     console = make_console(sys.stdout)
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=True, overflow="crop")
-    for row in _fitted(columns, cells, {index % len(columns) for index in prose}, console.width):
+    giving = {index % len(columns) for index in prose}
+    for index, column in enumerate(columns):
+        if wrap and index in giving:
+            table.add_column(column, overflow="fold")
+        else:
+            table.add_column(column, no_wrap=True, overflow="crop")
+    for row in cells if wrap else _fitted(columns, cells, giving, console.width):
         table.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in row))
     console.print(table)
 

@@ -1,6 +1,6 @@
 """The one read model behind `inspect`, `list` and their JSON: what a store tells of a flow, without the flow's code.
 
-`view_flow` reads everything, `view_row` what a list needs; `find_flows` gives their rows.
+`view_flow` reads everything, `view_row` what a list needs; `find_flows` and `every_flow` give their rows.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from ergon_runtime.view.model import StepView as StepView
 from ergon_runtime.view.model import Try as Try
 from ergon_runtime.view.model import Why as Why
 from ergon_runtime.view.model import iso as iso
+from ergon_runtime.view.read import every_flow as every_flow
 from ergon_runtime.view.read import find_flows as find_flows
 from ergon_runtime.view.read import view_flow as view_flow
 from ergon_runtime.view.read import view_row as view_row

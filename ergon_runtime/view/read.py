@@ -6,7 +6,7 @@ for a child is followed down to its deepest cause.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import replace
 
 from ergon_runtime.core.entries import unpack
@@ -19,6 +19,8 @@ from ergon_runtime.view.why import Scene, why_of
 
 PAGE = 1000
 """Journal entries read at a time."""
+FLOWS = 100
+"""Flows read at a time."""
 DEPTH = 20
 """Children followed down in search of a cause."""
 TAIL = 50
@@ -58,6 +60,22 @@ async def find_flows(
 ) -> list[FlowRow]:
     """Flows that match, newest first; `part` matches anywhere in the id. Raises StoreError."""
     return await store.list(FlowQuery(statuses=tuple(statuses), types=tuple(types), part=part, limit=limit))
+
+
+async def every_flow(
+    store: Store, *, statuses: Iterable[Status] = (), types: Iterable[str] = ()
+) -> AsyncGenerator[FlowRow]:
+    """Every flow that matches, read in pages: first those that are not over, then the others, each newest first. A flow
+    that ends meanwhile comes at most once. Raises StoreError."""
+    wanted, kinds, began = tuple(statuses) or tuple(Status), tuple(types), await store.now()
+    live = tuple(status for status in wanted if not status.ended)
+    for group in (live, tuple(status for status in wanted if status.ended)):
+        query = FlowQuery(statuses=group, types=kinds, limit=FLOWS)
+        while group and (rows := await store.list(query)):
+            for row in rows:
+                if not (live and row.status.ended and row.updated > began):  # else it may have come already
+                    yield row
+            query = replace(query, before=(rows[-1].created, rows[-1].id))
 
 
 def _view(row: FlowRow, why: Why | None, attempt: int) -> FlowView:

@@ -1,0 +1,29 @@
+"""How far a long command has come: one line on stderr that is written over, for a person who waits; else nothing."""
+
+from __future__ import annotations
+
+import sys
+
+from ergon_cli.render import is_terminal
+
+CLEAR = "\x1b[K"
+
+
+class Progress:
+    """Says how many of something are done. Clear it before anybody else may write to the terminal."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._shown = what, is_terminal(sys.stderr)
+
+    def tell(self, done: int) -> None:
+        """So many are done."""
+        self._write(f"{self._what}: {done}{CLEAR}\r")
+
+    def clear(self) -> None:
+        """Take the line away."""
+        self._write(CLEAR)
+
+    def _write(self, text: str) -> None:
+        if self._shown:
+            sys.stderr.write(text)
+            sys.stderr.flush()
