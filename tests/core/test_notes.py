@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.notes import MANY, blocked_note, blocked_times, waiting_note
 from tests.core.asks import invoke, signal, step
@@ -75,3 +77,10 @@ def test_blocked_times_counts_blocks_in_a_row() -> None:
     assert blocked_times(None) == 0
     assert blocked_times(waiting_note(started(code).machine)) == 0
     assert blocked_times(blocked_note(None, fault, 5, 3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("note", "times"), [(b"", 0), (b"\xff", 0), (b"7", 0), (b'{"why": 1}', 1), (b'{"why": {}}', 1)]
+)
+def test_blocked_times_of_a_note_that_is_none_of_ours(note: bytes, times: int) -> None:
+    assert blocked_times(note) == times

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ergon_runtime.core.retry import RetryPolicy, is_retryable, seconds
+from ergon_runtime.codec import decode_error, encode_error
+from ergon_runtime.core.retry import LONGEST, RetryPolicy, is_retryable, retry_after, seconds
 from ergon_runtime.errors import CodecError, NonRetryableError, RetryableError
 
 
@@ -79,6 +82,79 @@ def test_delay_is_never_negative_and_never_far_over_the_longest(
 ) -> None:
     policy = RetryPolicy(initial=0.1, multiplier=multiplier, max_delay=60, jitter=jitter)
     assert 0 <= policy.delay(attempt, spread) <= 120_000
+
+
+# --- retry_after (T7)
+class Asks(Exception):
+    def __init__(self, retry_after: object) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
+class Stubborn(Exception):
+    @property
+    def retry_after(self) -> float:
+        raise LookupError("nobody knows")
+
+
+class Odd(float):
+    def __float__(self) -> float:
+        raise LookupError("no number")
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        (0, 0.0),
+        (30, 30.0),
+        (1.5, 1.5),
+        (timedelta(minutes=2), 120.0),
+        (Decimal("2.5"), 2.5),
+        (Fraction(1, 2), 0.5),
+        (None, None),
+        (-1, None),
+        (timedelta(-1), None),
+        (float("nan"), None),
+        (Decimal("sNaN"), None),
+        (float("inf"), None),
+        (10**400, None),
+        (True, None),
+        ("30", None),
+        (1j, None),
+        ([], None),
+        (Odd(3), None),
+    ],
+)
+def test_t7_error_may_say_when_to_try_again(asked: object, found: float | None) -> None:
+    assert retry_after(Asks(asked)) == found
+
+
+def test_t7_error_without_a_say_or_that_cannot_say_follows_the_policy() -> None:
+    policy = RetryPolicy(initial=7)
+    assert [policy.wait(error, 1) for error in (ValueError(), Stubborn(), RetryableError("x"), Asks("7"))] == [7000] * 4
+
+
+def test_t7_what_the_error_asks_for_is_not_capped_nor_spread() -> None:
+    policy = RetryPolicy(max_attempts=9, initial=1, max_delay=5, jitter=1)
+    assert {policy.wait(Asks(60.0004), attempt, spread) for attempt in (1, 8) for spread in (0, 1)} == {60_000}
+    assert policy.wait(RetryableError("x", retry_after=timedelta(0)), 1, 1) == 0
+
+
+def test_wait_is_never_longer_than_a_century() -> None:
+    for policy in (RetryPolicy(initial=1e300, max_delay=1e300), RetryPolicy(max_delay=1e300, multiplier=1e300)):
+        assert (policy.wait(Asks(1e300), 2), policy.wait(ValueError(), 2)) == (LONGEST * 1000, LONGEST * 1000)
+
+
+def test_t7_error_that_asks_for_another_try_gets_no_more_than_the_policy_allows() -> None:
+    assert not RetryPolicy(max_attempts=2).allows(RetryableError("x", retry_after=1), 2)
+    assert not RetryPolicy(max_attempts=2, non_retryable=(RetryableError,)).allows(RetryableError(retry_after=1), 1)
+
+
+@pytest.mark.parametrize("after", [None, 30, 0.25, timedelta(minutes=1)])
+def test_t7_retryable_error_keeps_its_wish_when_stored(after: float | timedelta | None) -> None:
+    again = decode_error(encode_error(RetryableError("busy", 7, retry_after=after)))
+    assert isinstance(again, RetryableError)
+    assert (again.args, again.retry_after) == (("busy", 7), after)
 
 
 @pytest.mark.parametrize(
