@@ -72,7 +72,7 @@ def find_flow(flows: Sequence[F], name: str, version: str | None = None) -> F:
     if fitting:
         return fitting[-1]
     if named:
-        versions = ", ".join(str(flow.version) for flow in named)
+        versions = ", ".join(flow.version or "one without version" for flow in named)
         raise CommandError(ExitCode.NOT_FOUND, f"flow {name} has no version {version!r}", f"there is: {versions}")
     names = list(dict.fromkeys(flow.name for flow in flows))
     hint = did_you_mean(name, names) or f"there is: {', '.join(names)}"

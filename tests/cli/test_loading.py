@@ -264,7 +264,12 @@ def test_find_flow_takes_the_last_version_unless_told() -> None:
 
 @pytest.mark.parametrize(
     ("name", "version", "said"),
-    [("Ordr", None, "did you mean: Order"), ("Order", "9", "no version '9'"), ("X", None, "Order")],
+    [
+        ("Ordr", None, "did you mean: Order"),
+        ("Order", "9", "no version '9'"),
+        ("Order", "9", "one without version"),
+        ("X", None, "Order"),
+    ],
 )
 def test_find_flow_that_is_not_there_is_exit_3(name: str, version: str | None, said: str) -> None:
     with pytest.raises(CommandError) as caught:
