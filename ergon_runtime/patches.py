@@ -75,6 +75,8 @@ class PatchTally:
         self._live[place] += live
         self._unclear[place] += live and not same
         for use in report.patches:
+            if not live and use.path is None:
+                continue  # an ended flow remembers a call that the code no longer has
             counts = self._counts.setdefault((*place, use.id), Counter())
             if live:
                 counts[use.path or "new"] += 1  # a marker that the code did not ask for: it took the new path once

@@ -78,3 +78,8 @@ def test_rows_are_of_one_id_in_one_type_and_version_each() -> None:
 
 def test_flows_of_types_without_patches_make_no_rows() -> None:
     assert rows(report(), report(verdict="diverged"), report(verdict="unserved")) == []
+
+
+def test_marker_that_only_ended_flows_remember_makes_no_row() -> None:
+    assert rows(report(LEFT, status=Status.COMPLETED, verdict="diverged")) == []
+    assert len(rows(report(LEFT, verdict="diverged"))) == 1

@@ -97,13 +97,27 @@ def test_marker_that_the_code_no_longer_asks_for_is_told_with_the_divergence() -
     assert (report.verdict, report.patches) == ("diverged", (PatchUse("new", None, recorded=True),))
 
 
-def test_flow_whose_code_has_the_call_ahead_says_nothing_of_it() -> None:
-    async def patched_after(n: int) -> int:
-        answer = await plain(n)
-        return answer if patched("new") else -answer
+async def patched_after(n: int) -> bool:
+    await plain(n)
+    return patched("new")
 
+
+def test_flow_whose_code_has_the_call_ahead_says_nothing_of_it() -> None:
     report = replay(plain, patched_after)
     assert (report.verdict, report.patches) == ("same", ())
+
+
+def test_flow_that_comes_to_the_call_later_takes_the_new_path() -> None:
+    async def scenario() -> None:
+        async with rig() as shop:
+            await recorded(shop, plain)
+            with registry.isolated():
+                shop.start(order(patched_after))
+                handle = shop.scheduler.handle("f", bool)
+                await handle.signal("go", 1)
+                assert await handle.result() is True
+
+    virtual(scenario)
 
 
 def test_several_ids_come_in_the_order_of_the_calls() -> None:
