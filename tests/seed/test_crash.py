@@ -28,7 +28,7 @@ from ergon_runtime import (
     wait_signal,
 )
 from ergon_runtime.core.flows import Beat, ClaimRequest, Commit, CommitReply, Lease, Message
-from tests.seed.places import LEASE, Mortal, die_at_each_commit, listens, on_each_store, row_of, stands, until, working
+from tests.seed.places import LEASE, Mortal, die_at_each_commit, listens, on_each_store, row_of, until, working
 
 ran: Counter[str] = Counter()
 
@@ -292,8 +292,10 @@ async def test_d08_signal_whose_waiter_dies_goes_to_the_same_waiter(store: Store
         for n in range(2):
             await listens(store, f"w{n}", "signal:one")
     await Scheduler(store).signal("one", "for the first")
-    dying = await Worker(store, lease=LEASE).register(crash_receives).start(only=["w0"])
+    mortal = Mortal(store, at=1)
+    dying = await Worker(mortal, lease=LEASE).register(crash_receives).start()
+    await until(lambda: mortal.dead)
     await dying.abort()
     async with working(store, crash_receives):
         assert await handles[0].result() == "for the first"
-        await stands(store, "w1", "waiting")
+        assert await handles[1].status() is Status.WAITING

@@ -59,6 +59,7 @@ async def store_retry(name: str) -> str:
 
 @on_each_store
 async def test_d09_straight_flow_ends(store: Store) -> None:
+    """This alone worked."""
     assert await run_all(store, store_plain("first"), serve=[store_plain]) == ["firstsecond"]
 
 
@@ -92,6 +93,7 @@ async def test_d09_two_timers_due_at_once_both_fire(store: Store) -> None:
 
 @on_each_store
 async def test_d09_flow_with_a_signal_ends(store: Store) -> None:
+    """The code that looked for signals failed each time, and the flow waited for ever."""
     handle = await Scheduler(store).schedule(store_signal("go"))
     async with working(store, store_signal):
         await handle.signal("go", "payload")
@@ -100,11 +102,13 @@ async def test_d09_flow_with_a_signal_ends(store: Store) -> None:
 
 @on_each_store
 async def test_d09_flow_with_a_child_ends(store: Store) -> None:
+    """Parent and child stayed RUNNING for ever."""
     assert await run_all(store, store_parent("kid"), serve=[store_parent, store_child]) == ["kid"]
 
 
 @on_each_store
 async def test_d09_step_that_fails_twice_is_tried_again_by_its_policy(store: Store) -> None:
+    """The next try's time could not be stored, and the flow stayed RUNNING for ever."""
     assert await run_all(store, store_retry("third"), serve=[store_retry]) == ["third"]
     assert ran == {"third": 3}
 
