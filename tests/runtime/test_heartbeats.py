@@ -288,6 +288,49 @@ def test_t6_note_that_cannot_be_read_tells_nothing_and_breaks_no_flow(
     assert ("begins without its last heartbeat" in caplog.text) is (b'"life": 1, "heartbeats": [ITEM]' in note)
 
 
+async def fits(here: bool) -> Any:
+    """Flow code before and after a change that does not fit the journal."""
+    await noted("first" if here else "other")
+    return await copied()
+
+
+@step
+async def noted(what: str) -> None:
+    pass
+
+
+@step(retry=AGAIN)
+async def copied() -> Any:
+    if step_info().attempt == 1:
+        heartbeat({"done": 5})
+        raise ValueError
+    return step_info().heartbeat
+
+
+def test_t6_detail_is_there_when_a_blocked_flow_goes_on_with_code_that_fits() -> None:
+    def code(here: bool) -> Any:
+        async def changes() -> Any:
+            return await fits(here)
+
+        with registry.isolated():
+            return flow(changes)
+
+    async def main() -> None:
+        async with rig() as here:
+            first = here.start(code(here=True), fingerprint="old", residents=0)
+            handle = await here.scheduler.schedule(code(here=True)(), id="f")
+            await stands(handle, "waiting")
+            await first.shutdown()
+            second = here.start(code(here=False), fingerprint="new")
+            await stands(handle, "blocked")
+            await second.shutdown()
+            assert [beat.detail for beat in await told(here)] == ['{"done":5}']
+            here.start(code(here=True), fingerprint="newest")
+            assert await handle.result() == {"done": 5}
+
+    virtual(main)
+
+
 # --- where it may be called, and with what
 def test_heartbeat_outside_a_step_is_refused() -> None:
     @flow
