@@ -24,7 +24,7 @@ STORES = ("memory", "sqlite")
 """The kinds of stores on which the tests run."""
 PATIENCE = 60.0
 """Seconds after which a test has failed."""
-LEASE = 0.4
+LEASE = 0.8
 """Seconds that a dead worker's flows stay with it."""
 
 Scenario = Callable[[Store], Awaitable[None]]

