@@ -114,6 +114,15 @@ class EffectsLedger:
         self._failures[which] += failing
         return Execution(self._seconds(), failing, f"{name}={self.runs}")
 
+    def after(self, info: StepInfo, needs: Sequence[str]) -> None:
+        """A body starts that needs the results of steps in its scope."""
+        scope = info.key.rpartition("/")[0]
+        rows = lives(self._journals(info.flow_id))
+        epoch = rows[-1][1] if rows else 1
+        done = {entry.key.partition("#")[0] for _, of, entry in rows if of == epoch and is_success(entry)}
+        if missing := [need for need in needs if f"{scope}/{need}".lstrip("/") not in done]:
+            self._blame(f"{info.flow_id} {info.key} starts, and {missing} have not ended")
+
     def kills(self, info: StepInfo) -> bool:
         if self.poison <= 0:
             return False

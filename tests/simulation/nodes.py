@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from ergon_runtime.primitives import (
     as_completed,
 )
+from tests.simulation import dags as dags  # more leaves
 from tests.simulation.leaves import call as call
 from tests.simulation.programs import Draw, Kid, Run, Since, inner
 from tests.simulation.steps import make_step

@@ -6,7 +6,7 @@ A body asks the present ledger at its start whether it may run at all, how long 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
@@ -37,6 +37,10 @@ class Ledger(Protocol):
     """Writes down effects, and sees those that must not be."""
 
     def begin(self, info: StepInfo, name: str, told: str, fails: int, once: bool) -> Execution: ...
+    def after(self, info: StepInfo, needs: Sequence[str]) -> None:
+        """The body of a step begins that needs other steps of its scope."""
+        ...
+
     def kills(self, info: StepInfo) -> bool:
         """Whether this body takes its worker down, which has then happened."""
         ...
@@ -45,6 +49,9 @@ class Ledger(Protocol):
 class _NoLedger:
     def begin(self, info: StepInfo, name: str, told: str, fails: int, once: bool) -> Execution:
         raise AssertionError(f"{info.flow_id} {info.key} starts, and nothing may run")
+
+    def after(self, info: StepInfo, needs: Sequence[str]) -> None:
+        return
 
     def kills(self, info: StepInfo) -> bool:
         return False
@@ -69,11 +76,7 @@ def make_step(name: str, kind: str, tries: int = 1, once: bool = False) -> Call:
 def _make_sync(name: str, kind: str, once: bool, options: dict[str, Any]) -> Any:
     @step(**options)
     def body(told: str, fails: int) -> str:
-        run = present[0].begin(step_info(), name, told, fails, once)
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, SimLoop)
-        loop.spent = run.seconds
-        return _end(run)
+        return _sync_body(name, told, fails, once)
 
     return body
 
@@ -81,22 +84,53 @@ def _make_sync(name: str, kind: str, once: bool, options: dict[str, Any]) -> Any
 def _make_async(name: str, kind: str, once: bool, options: dict[str, Any]) -> Any:
     @step(**options, timeout=0.4 if kind == "slow" else None)
     async def body(told: str, fails: int) -> str:
-        run = present[0].begin(step_info(), name, told, fails, once)
-        if kind == "poison" and present[0].kills(step_info()):
-            await asyncio.get_running_loop().create_future()
-        end = asyncio.get_running_loop().time() + run.seconds
-        while (left := end - asyncio.get_running_loop().time()) > 0:
-            try:
-                await asyncio.sleep(left)
-            except asyncio.CancelledError:
-                if kind == "bitter":
-                    raise Boom(name) from None
-                if kind != "stubborn":
-                    await asyncio.sleep(run.seconds % 0.05)
-                    raise
-        return object() if kind == "unfit" else _end(run)  # type: ignore[return-value]  # on purpose
+        return await _async_body(name, kind, told, fails, once)
 
     return body
+
+
+def make_method(name: str, kind: str, tries: int, fails: int, needs: Sequence[str], told: str | None) -> Any:
+    """A step of a DAG, which needs others and is told what one of them gave. It notes that it begins after them."""
+    retry = RetryPolicy(max_attempts=tries, initial=0.2, multiplier=2) if tries > 1 else None
+    inputs = None if told is None else {"told": told}
+    options: dict[str, Any] = {"name": name, "retry": retry, "depends_on": needs, "inputs": inputs}
+    every = [*needs, *(inputs or {}).values()]
+
+    def sync_body(self: object, told: str = "", fails: int = fails) -> str:
+        present[0].after(step_info(), every)
+        return _sync_body(name, told, fails, False)
+
+    async def async_body(self: object, told: str = "", fails: int = fails) -> str:
+        present[0].after(step_info(), every)
+        return await _async_body(name, kind, told, fails, False)
+
+    body: Any = sync_body if kind == "sync" else async_body
+    return step(**options, timeout=0.4 if kind == "slow" else None)(body)
+
+
+def _sync_body(name: str, told: str, fails: int, once: bool) -> str:
+    run = present[0].begin(step_info(), name, told, fails, once)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimLoop)
+    loop.spent = run.seconds
+    return _end(run)
+
+
+async def _async_body(name: str, kind: str, told: str, fails: int, once: bool) -> str:
+    run = present[0].begin(step_info(), name, told, fails, once)
+    if kind == "poison" and present[0].kills(step_info()):
+        await asyncio.get_running_loop().create_future()
+    end = asyncio.get_running_loop().time() + run.seconds
+    while (left := end - asyncio.get_running_loop().time()) > 0:
+        try:
+            await asyncio.sleep(left)
+        except asyncio.CancelledError:
+            if kind == "bitter":
+                raise Boom(name) from None
+            if kind != "stubborn":
+                await asyncio.sleep(run.seconds % 0.05)
+                raise
+    return object() if kind == "unfit" else _end(run)  # type: ignore[return-value]  # on purpose
 
 
 _SYNC, _ASYNC = _make_sync, _make_async

@@ -122,7 +122,8 @@ class ChaosStore:
     async def wait(self, worker: str, timeout: float) -> frozenset[str]:
         bell = self._hints.bells.setdefault(self._process, asyncio.Event())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(bell.wait(), timeout)
+            async with asyncio.timeout(timeout):  # wait_for of Python 3.11 may swallow a cancel
+                await bell.wait()
         bell.clear()
         news, self._heard = self._weather.core.heard(worker, self._heard)
         return news if self._weather.random.random() < 0.8 else frozenset()

@@ -4,7 +4,7 @@ from sample_flows.dag import ByHand, ByPlan
 from tests.samples.cases import Case
 
 NAMES = ("begin", "read_a", "read_b", "twice", "thrice", "square", "cube", "product", "raised", "gathered", "total")
-STEPS = dict.fromkeys(NAMES, 1)
+STEPS: dict[str, int] = dict.fromkeys(NAMES, 1)
 
 CASES = [
     Case("dag by plan", "sample_flows.dag", ByPlan, ("ByPlan",), result=1670, steps=STEPS),
