@@ -1,106 +1,26 @@
-"""`run_dag`: when steps start, their keys (D2), failures (D3), cancels (D4), replays, retries and eviction."""
+"""`run_dag`: when steps start, their keys (D2), failures and retries (D3), and where it is refused."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from ergon_runtime.core.retry import RetryPolicy
 from ergon_runtime.dag import run_dag
-from ergon_runtime.definitions import FlowDefinition, flow, flow_definition, flow_type, registry, step
+from ergon_runtime.definitions import flow, flow_type, registry, step
 from ergon_runtime.errors import CodecError, DefinitionError
-from ergon_runtime.primitives import sleep
-from ergon_runtime.replay import replay_flow
-from tests.runtime.rigs import rig, virtual
-
-log: list[str] = []
-tasks: list[asyncio.Task[Any]] = []
+from tests.runtime.dags import ALL, Boom, Sums, all_of_it, log, run, sums
+from tests.runtime.rigs import rig
 
 
 @pytest.fixture(autouse=True)
 def own_registry() -> Any:
     log.clear()
-    tasks.clear()
     with registry.isolated():
         yield
-
-
-class Boom(Exception):
-    """A step's own error."""
-
-
-@dataclass
-class Sums:
-    """a -> double -> total <- b -> last, and side alone. Steps take the seconds and fail as often as they are told."""
-
-    seconds: dict[str, float] = field(default_factory=dict[str, float])
-    fails: dict[str, int] = field(default_factory=dict[str, int])
-
-    async def work(self, name: str, value: int) -> int:
-        log.append(f"{name} {asyncio.get_running_loop().time():g}")
-        await asyncio.sleep(self.seconds.get(name, 0))
-        if sum(line.startswith(f"{name} ") for line in log) <= self.fails.get(name, 0):
-            raise Boom(name)
-        return value
-
-    @step(depends_on="b")
-    async def last(self) -> int:
-        return await self.work("last", 0)
-
-    @step
-    async def a(self) -> int:
-        return await self.work("a", 1)
-
-    @step
-    async def b(self) -> int:
-        return await self.work("b", 5)
-
-    @step(inputs={"x": a})
-    async def double(self, x: int) -> int:
-        return await self.work("double", 2 * x)
-
-    @step(inputs={"x": "double", "y": b}, depends_on=[a])
-    async def total(self, x: int, y: int, z: int = 100) -> int:
-        return await self.work("total", x + y + z)
-
-    @step(depends_on=())
-    async def side(self) -> int:
-        return await self.work("side", 7)
-
-
-def sums(code: Callable[[Any], Coroutine[Any, Any, Any]], base: type = Sums, **options: Any) -> Any:
-    """The flow type that has these steps and this code."""
-    made: Any = type("DagSums", (base,), {"run": flow(**options)(code)})
-    return flow_type(dataclass(made))
-
-
-async def all_of_it(self: Any) -> Any:
-    return await run_dag(self)
-
-
-ALL = {"last": 0, "a": 1, "b": 5, "double": 2, "total": 107, "side": 7}
-
-
-def run(cls: Any, *fields: Any) -> tuple[Any, list[str]]:
-    """The result of a flow in virtual time, or its error, and its journal. The journal replays alike."""
-
-    async def main() -> tuple[Any, list[str]]:
-        async with rig(cls) as here:
-            try:
-                result = await here.result(cls(*fields))
-            except (Exception, asyncio.CancelledError) as error:
-                result = error
-            begun = list(log)
-            report = await replay_flow(here.store, await here.row(), lambda type_, version: flow_definition(cls))
-            assert report.verdict == "same", report
-            assert log == begun
-            return result, await here.kinds()
-
-    return virtual(main)
 
 
 # --- starts and keys
@@ -235,148 +155,6 @@ def test_retry_that_keeps_nothing_runs_all_again() -> None:
     result, _ = run(sums(all_of_it, retry=again, keep=False), {"double": 1}, {"double": 1})
     assert result == ALL
     assert [line.split()[0] for line in log].count("a") == 2
-
-
-# --- cancels
-
-
-def test_d4_timeout_stops_what_runs_and_starts_nothing_more() -> None:
-    async def code(self: Any) -> Any:
-        try:
-            async with asyncio.timeout(2):
-                await run_dag(self)
-        except TimeoutError:
-            return await self.side()
-
-    result, kinds = run(sums(code), {"a": 1, "double": 5, "b": 9})
-    assert result == 7
-    assert log == ["a 0", "b 0", "side 0", "double 1", "side 2"]
-    assert kinds == ["step side", "step a", "timer timeout", "stopped b", "stopped double", "step side#2"]
-
-
-def test_d4_cancel_awaits_the_end_of_every_step_also_when_it_comes_again() -> None:
-    class Stubborn(Sums):
-        @step(depends_on=[])
-        async def side(self) -> int:
-            try:
-                await asyncio.sleep(100)
-            finally:
-                await asyncio.sleep(3)
-            return 1
-
-    async def code(self: Any) -> Any:
-        task = asyncio.create_task(run_dag(self, "side"))
-        for _ in range(3):
-            await sleep(1)
-            task.cancel()
-        await asyncio.wait([task])
-        return task.cancelled()
-
-    result, kinds = run(sums(code, base=Stubborn))
-    assert result is True
-    assert kinds == ["timer sleep", "timer sleep#2", "timer sleep#3", "stopped 1/side"]
-
-
-def test_d4_cancel_in_the_turn_of_the_start_starts_nothing() -> None:
-    async def code(self: Any) -> Any:
-        task = asyncio.create_task(run_dag(self))
-        for _ in range(self.fails["yields"]):
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait([task])
-        return task.cancelled()
-
-    for yields in range(5):
-        assert run(sums(code), {}, {"yields": yields}) == (True, [])
-    assert log == []
-
-
-def test_d4_cancel_after_a_failure_is_a_cancel() -> None:
-    async def code(self: Any) -> Any:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(2):
-                await run_dag(self)
-
-    result, kinds = run(sums(code), {"a": 9, "b": 1}, {"b": 1})
-    assert result is None
-    assert kinds == ["step side", "step b", "timer timeout", "stopped a"]
-
-
-def test_dag_still_running_when_the_flow_ends_is_stopped() -> None:
-    async def code(self: Any) -> Any:
-        asyncio.create_task(run_dag(self))  # noqa: RUF006  the loop holds it
-        await sleep(1)
-
-    result, kinds = run(sums(code), {"a": 9, "b": 0.5, "side": 9})
-    assert result is None
-    assert kinds == ["step 1/b", "step 1/last", "timer sleep", "stopped 1/a", "stopped 1/side"]
-
-
-def test_cancelled_flow_stops_its_dag() -> None:
-    cls = sums(all_of_it)
-
-    async def main() -> list[str]:
-        async with rig(cls) as here:
-            handle = await here.scheduler.schedule(cls({"a": 100, "b": 100}), id="f")
-            while len(log) < 3:
-                await asyncio.sleep(0.01)
-            await handle.cancel()
-            with pytest.raises(Exception, match="cancelled"):
-                await handle.result()
-            return await here.kinds()
-
-    assert [kind.split()[:2] for kind in virtual(main)] == [
-        ["step", "side"],
-        ["cancel", "cancel"],
-        ["stopped", "a"],
-        ["stopped", "b"],
-    ]
-
-
-# --- out of memory and back
-
-
-@flow_type
-@dataclass
-class Waits(Sums):
-    """A flow that leaves memory in the middle of its DAG, while a step waits for its next try."""
-
-    @step(retry=RetryPolicy(max_attempts=2, initial=30), depends_on=Sums.a)
-    async def double(self, x: int = 1) -> int:
-        return await self.work("double", 2 * x)
-
-    @flow
-    async def run(self) -> dict[str, Any]:
-        loop: Any = asyncio.get_running_loop()
-        loop.call_later(10, lambda: tasks.extend(loop.alive()))
-        return await run_dag(self)
-
-
-def test_flow_dropped_in_the_middle_goes_on_from_its_journal() -> None:
-    definition: FlowDefinition = flow_definition(Waits)
-
-    async def main() -> tuple[Any, list[str]]:
-        async with rig() as here:
-            here.start(definition, residents=0)
-            result = await here.result(Waits({"b": 3}, {"double": 1}))
-            return result, await here.kinds()
-
-    result, kinds = virtual(main)
-    assert result == ALL
-    assert log == ["a 0", "b 0", "side 0", "double 0", "last 3", "double 30", "total 30"]
-    assert kinds.count("step a") == 1
-
-
-def test_l6_flow_dropped_in_the_middle_leaves_no_task_behind() -> None:
-    async def main() -> None:
-        async with rig() as here:
-            here.start(flow_definition(Waits), residents=0)
-            await here.result(Waits({}, {"double": 1}))
-
-    virtual(main)
-    assert [task.get_name() for task in tasks[:2]] == ["task ", "step double"]
-    coroutines: list[Any] = [task.get_coro() for task in tasks[:2]]
-    assert [coroutine.cr_frame for coroutine in coroutines] == [None, None]
 
 
 # --- refusals
