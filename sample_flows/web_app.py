@@ -13,8 +13,11 @@ an order and start it again: the order goes on.
     curl -X POST 'localhost:8000/orders/A-17/wait?timeout=10'
 
 The last one answers {"id":"A-17","status":"completed","receipt":{"order_id":"A-17",...},"error":null}. The store is the
-file ergon.db (or what ERGON_STORE names), so `ergon list` shows the orders, more such servers may share them, and
-`ergon worker -m sample_flows/web_app.py` helps out.
+file ergon.db (or what ERGON_STORE names), so more such servers may share the orders, and the commands know them too:
+
+    ergon worker -m sample_flows/web_app.py
+    ergon schedule web_order -m sample_flows/web_app.py -a 'order={"id": "B-4", "amount": "5"}' --id B-4
+    ergon list
 """
 
 from __future__ import annotations
