@@ -85,6 +85,11 @@ def test_plan_of_a_final_step_holds_what_it_needs_and_nothing_else() -> None:
     assert needs(plan(d, c, b, a, final="a")) == {"a": ()}
 
 
+def test_step_with_a_second_name_in_the_class_is_one_step() -> None:
+    fetch = method("fetch")
+    assert needs(plan(fetch, method("parse", depends_on=fetch), again=fetch)) == {"fetch": (), "parse": ("fetch",)}
+
+
 def test_plan_of_a_class_is_made_once() -> None:
     cls = made(method("a", depends_on=[]))
     registry.resolve()
@@ -169,6 +174,14 @@ def test_step_of_another_class_is_refused() -> None:
     made(other)
     with registry.isolated():
         assert "step other of" in refusal(method("a", depends_on=other))
+
+
+def test_step_function_in_the_class_that_is_no_method_is_no_step_of_the_dag() -> None:
+    async def plain() -> None: ...
+
+    helper: Any = step(plain)
+    assert "no step 'plain'" in refusal(method("a", depends_on="plain"), helper=helper)
+    assert "step plain of" in refusal(method("a", depends_on=helper), helper=helper)
 
 
 def test_step_that_an_override_took_away_is_refused() -> None:
