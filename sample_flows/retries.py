@@ -8,9 +8,10 @@ Every flow here shows one way. What fails, fails at its first try by design; `er
     ergon schedule ask_oracle -m sample_flows/retries.py --wait
     ergon schedule send_money -m sample_flows/retries.py -a amount=5 --wait
 
-These print "report, at try 3", "42, at try 2" and "5 sent". Likewise: read_number prints "ValueError, not tried again",
-catch_bus "walked", pay_bill "5 paid under ...", and build_house "cellar of attempt 1, roof of attempt 2". With `-a
-slow=60` there is time to kill the worker (kill -9) while it sends money; another one prints "5 sent, says the bank".
+These print "report, at try 3", "42, at try 2" and "5 sent". Likewise: see_doctor prints "appointment, at try 2",
+read_number "ValueError, not tried again", catch_bus "walked", pay_bill "5 paid under ...", and build_house "cellar of
+attempt 1, roof of attempt 2". With `-a slow=60` there is time to kill the worker (kill -9) while it sends money; the
+next one prints "5 sent, says the bank".
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
-from ergon_runtime import NonRetryableError, OutcomeUnknown, RetryPolicy, flow, step, step_info
+from ergon_runtime import NonRetryableError, OutcomeUnknown, RetryableError, RetryPolicy, flow, step, step_info
 
 SOON = RetryPolicy(max_attempts=5, initial=0.05)
 
@@ -34,6 +35,19 @@ async def download() -> str:
 async def fetch_report() -> str:
     """Backoff: 50 ms, then 100 ms, give or take a tenth. Without `retry=` a step is tried once."""
     return await download()
+
+
+@step(retry=SOON)
+async def ring_doctor() -> str:
+    if step_info().attempt == 1:
+        raise RetryableError("there is a queue", retry_after=0.2)  # counts instead of the policy's 50 ms
+    return f"appointment, at try {step_info().attempt}"
+
+
+@flow
+async def see_doctor() -> str:
+    """An error that knows when to try again, as services say in a Retry-After header."""
+    return await ring_doctor()
 
 
 @step(retry=RetryPolicy(max_attempts=5, initial=0.05, retryable=(ConnectionError,)))

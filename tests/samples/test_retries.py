@@ -30,6 +30,10 @@ def test_report_is_downloaded_at_the_third_try_after_growing_waits() -> None:
     assert waits(retries.fetch_report()) == [0.05, 0.1]
 
 
+def test_doctor_is_rung_again_when_the_error_said() -> None:
+    assert waits(retries.see_doctor()) == [0.2]
+
+
 def test_number_that_is_none_is_parsed_once() -> None:
     ends = [each for text in ("", "many") for each in entries_of(retries.read_number(text))]
     assert [each.attempts for each in ends if isinstance(each, StepEnded)] == [1, 1]

@@ -21,6 +21,13 @@ CASES = [
         steps={"download": 1},
     ),
     of(
+        "step whose error says when to try again",
+        retries.see_doctor(),
+        "see_doctor",
+        result="appointment, at try 2",
+        steps={"ring_doctor": 1},
+    ),
+    of(
         "step whose error is not of the kind to try again",
         retries.read_number(),
         "read_number",
