@@ -44,7 +44,8 @@ def test_history_of_a_seed_is_the_same_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["two_a_turn", "resend", "no_end_of_step", "claim_clock", "lost_wakeup", "no_pool", "one_need"]
+    "name",
+    ["two_a_turn", "resend", "no_end_of_step", "claim_clock", "lost_wakeup", "no_pool", "one_need", "beats_unread"],
 )
 def test_rule_switched_off_is_noticed(name: str) -> None:
     assert next(noticed(MUTANTS[name], range(40)), None) is not None

@@ -32,6 +32,7 @@ from ergon_runtime.core.flows import (
     Send,
     Status,
 )
+from tests.simulation.beats import Beats
 from tests.simulation.books import Books
 from tests.simulation.ledger import Journals, lives
 from tests.simulation.programs import is_stuck
@@ -44,7 +45,7 @@ class Auditor:
     """A store's core, watched. What is not watched goes through as it is."""
 
     def __init__(
-        self, books: Books, journals: Journals, clock: Callable[[], int], blame: Callable[[str], None]
+        self, books: Books, journals: Journals, clock: Callable[[], int], blame: Callable[[str], None], beats: Beats
     ) -> None:
         self.claims: Counter[str] = Counter()
         self.disturbed: Counter[str] = Counter()
@@ -58,7 +59,7 @@ class Auditor:
         self.started: dict[str, set[str]] = defaultdict(set)
         """Per token: the steps that were started under it."""
         self._claimed: dict[str, int] = {}
-        self._books, self._journals, self._clock, self._blame = books, journals, clock, blame
+        self._books, self._journals, self._clock, self._blame, self._beats = books, journals, clock, blame, beats
         self._core = books.core
 
     def __getattr__(self, name: str) -> Any:
@@ -103,6 +104,7 @@ class Auditor:
         if stale:
             self._blame(f"{flow}: a stale token or head wrote")
         self._look(row, commit)
+        self._look_at_heartbeats(row, commit)
         return reply
 
     def _look(self, row: FlowRow, commit: Commit) -> None:
@@ -157,6 +159,15 @@ class Auditor:
         made = {entry.child for entry in entries if isinstance(entry, ChildCreated) and not entry.detached}
         if left := made - over:
             self._blame(f"{row.id}: life {life} ends, and its children {sorted(left)} are not cancelled")
+
+    def _look_at_heartbeats(self, row: FlowRow, commit: Commit) -> None:
+        failed = [e for each in commit.entries if isinstance(e := unpack(each, 0).entry, AttemptFailed)]
+        if not failed and b"heartbeats" not in (commit.note or b""):
+            return
+        rows = lives(self._journals(row.id))
+        life = rows[-1][0] if rows else 1
+        over = {entry.key for n, _, entry in rows if n == life and isinstance(entry, StepEnded | StepStopped)}
+        self._beats.look(commit, life, over, failed)
 
     def _look_at_children(self, row: FlowRow, commit: Commit) -> None:
         """One child for a detached call in all lives of an epoch, unless it failed or its arguments changed (M3)."""

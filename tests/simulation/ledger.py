@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from random import Random
 
+from ergon_runtime.codec import digest
 from ergon_runtime.core.entries import (
     AttemptFailed,
     ChildEnded,
@@ -23,6 +24,7 @@ from ergon_runtime.core.entries import (
 )
 from ergon_runtime.core.flows import Status
 from ergon_runtime.primitives import StepInfo
+from tests.simulation.beats import Beats
 from tests.simulation.books import Books
 from tests.simulation.steps import Execution
 
@@ -84,12 +86,13 @@ class EffectsLedger:
         lease: float,
         blame: Callable[[str], None],
         kill: Callable[[], None],
+        beats: Beats,
         *,
         changing: bool,
     ) -> None:
         self.runs = 0
         self._random, self._books, self._journals, self._lease = random, books, journals, lease
-        self._blame, self._kill, self._changing = blame, kill, changing
+        self._blame, self._kill, self._beats, self._changing = blame, kill, beats, changing
         self.poison = 0
         """How many workers the poisonous flow still takes down."""
         self.fenced = True
@@ -105,14 +108,17 @@ class EffectsLedger:
         self.runs += 1
         self.started[info.token].add(info.key)
         journal = self._journals(info.flow_id)
-        if self._books.token(info.flow_id) == info.token:
+        fresh = self._books.token(info.flow_id) == info.token
+        if fresh:
             self._check(info, name, told, fails, once, journal)
         elif self.fenced:
             self._blame(f"fence: {info.flow_id} {info.key} starts under a stale token")
         which = info.flow_id.split("~")[0], info.key
         failing = self._failures[which] < fails
         self._failures[which] += failing
-        return Execution(self._seconds(), failing, f"{name}={self.runs}")
+        life = lives(journal)[-1][0] if journal else 1
+        say = self._beats.begin(info, life, digest(_as_stored(told, fails)), fresh=fresh)
+        return Execution(self._seconds(), failing, f"{name}={self.runs}", say)
 
     def after(self, info: StepInfo, needs: Sequence[str]) -> None:
         """A body starts that needs the results of steps in its scope."""

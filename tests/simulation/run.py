@@ -31,7 +31,7 @@ def one(seed: int, store: str = "memory") -> Simulation:
 def tally(world: Simulation) -> Counter[str]:
     """What happened in a history, in numbers."""
     rows = world.core.list(FlowQuery(limit=1_000_000))
-    found = Counter(world.stats) + world.auditor.stats
+    found = Counter(world.stats) + world.auditor.stats + world.beats.stats
     found["flows"] += len(rows)
     found["entries"] += sum(row.length for row in rows)
     found["step bodies"] += world.ledger.runs

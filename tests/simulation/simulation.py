@@ -28,6 +28,7 @@ from ergon_runtime.worker import RunningWorker
 from tests.simulation import nodes as nodes  # fills the tables of nodes
 from tests.simulation import programs, steps
 from tests.simulation.audit import OLD, Auditor
+from tests.simulation.beats import Beats
 from tests.simulation.books import BOOKS, Core
 from tests.simulation.ledger import EffectsLedger, Journals
 from tests.simulation.loop import Process, SimLoop
@@ -135,12 +136,13 @@ class Simulation:
         self.traces: list[Trace] = []
         self.books = BOOKS[store](self.clock, self._token)
         self.journals = Journals(self.books)
-        self.auditor = Auditor(self.books, self.journals, self.clock, self.blame)
+        self.beats = Beats(seed, self.blame, changing=changes)
+        self.auditor = Auditor(self.books, self.journals, self.clock, self.blame, self.beats)
         self.auditor.changing = changes
         self.core = cast(Core, self.auditor)
         self.claims = self.auditor.claims
         self.ledger = EffectsLedger(
-            self.random, self.books, self.journals, LEASE, self.blame, self._kill_here, changing=changes
+            self.random, self.books, self.journals, LEASE, self.blame, self._kill_here, self.beats, changing=changes
         )
         self.ledger.poison = self.poison = poison
         self.ledger.fenced = not jumps

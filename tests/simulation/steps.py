@@ -26,11 +26,12 @@ class Boom(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One try of a step: how long it takes, after which it fails or gives `value`."""
+    """One try of a step: how long it takes, after which it fails or gives `value`. `say` may tell a heartbeat."""
 
     seconds: float
     fails: bool
     value: str
+    say: Callable[[], None]
 
 
 class Ledger(Protocol):
@@ -113,6 +114,7 @@ def _sync_body(name: str, told: str, fails: int, once: bool) -> str:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SimLoop)
     loop.spent = run.seconds
+    run.say()
     return _end(run)
 
 
@@ -122,8 +124,9 @@ async def _async_body(name: str, kind: str, told: str, fails: int, once: bool) -
         await asyncio.get_running_loop().create_future()
     end = asyncio.get_running_loop().time() + run.seconds
     while (left := end - asyncio.get_running_loop().time()) > 0:
+        run.say()
         try:
-            await asyncio.sleep(left)
+            await asyncio.sleep(min(left, 0.3))
         except asyncio.CancelledError:
             if kind == "bitter":
                 raise Boom(name) from None
@@ -137,6 +140,7 @@ _SYNC, _ASYNC = _make_sync, _make_async
 
 
 def _end(run: Execution) -> str:
+    run.say()
     if run.fails:
         raise Boom(run.value)
     return run.value
