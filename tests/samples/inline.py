@@ -36,6 +36,9 @@ T = TypeVar("T")
 class Fate:
     """What becomes of a worker's calls: here, each is answered."""
 
+    def __init__(self) -> None:
+        self.died = asyncio.Event()
+
     async def ask(self, work: Callable[[], T], commit: Commit | None = None) -> T:
         return work()
 
@@ -45,10 +48,14 @@ class Death(Fate):
     whatever the worker asks of its store from then on."""
 
     def __init__(self, at: int = 0, *, after: bool = False) -> None:
+        super().__init__()
         self.at, self.after, self.commits = at, after, 0
         self.lost: tuple[Commit, Callable[[], object]] | None = None
         """The commit that was not applied, and how it would have been."""
-        self.died = asyncio.Event()
+
+    def __str__(self) -> str:
+        when = "after" if self.after else "before"
+        return f"its worker was to die {when} commit {self.at}" if self.at else "nobody was to die"
 
     async def ask(self, work: Callable[[], T], commit: Commit | None = None) -> T:
         self.commits += commit is not None
@@ -71,12 +78,13 @@ class Ghost(Fate):
     """For the worker that goes on: the dead one's lost commit arrives late, after the first commit to the same flow."""
 
     def __init__(self, death: Death, problems: list[str]) -> None:
-        self._lost, self._problems = death.lost, problems
+        super().__init__()
+        self._death, self._problems = death, problems
 
     async def ask(self, work: Callable[[], T], commit: Commit | None = None) -> T:
-        answer = work()
-        if self._lost and commit is not None and commit.lease.flow == self._lost[0].lease.flow:
-            late, self._lost = self._lost[1], None
+        answer, lost = work(), self._death.lost
+        if lost and commit is not None and commit.lease.flow == lost[0].lease.flow:
+            self._death.lost, late = None, lost[1]
             try:
                 late()
             except LeaseLost:

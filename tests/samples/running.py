@@ -9,7 +9,6 @@ from collections import Counter
 from pathlib import Path
 
 from ergon_runtime import FlowDefinition, FlowQuery, FlowRow, Outcome, Status, Store, registry
-from ergon_runtime.client import FlowHandle
 from ergon_runtime.codec import describe_error
 from ergon_runtime.core.entries import Entry, StepEnded, unpack
 from ergon_runtime.replay import replay_flow
@@ -41,15 +40,14 @@ async def family(store: Store, flow_id: str) -> list[FlowRow]:
 
 
 async def all_ended(store: Store, flow_id: str) -> list[FlowRow]:
-    """Wait until a flow and all its descendants have ended, or one is blocked, and give them."""
+    """Wait until a flow and all its descendants have ended, and give them. Fails if one is blocked."""
     while True:
         rows = await family(store, flow_id)
         for row in rows:
             assert row.status is not Status.BLOCKED, (row.id, row.note)
-        live = [row for row in rows if not row.status.ended]
-        if not live:
+        if all(row.status.ended for row in rows):
             return rows
-        await FlowHandle[object](store, live[0].id).outcome()
+        await store.wait("", 1.0)
 
 
 async def journal(store: Store, flow_id: str) -> list[Entry]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
 
@@ -18,15 +18,19 @@ from ergon_runtime.core.entries import AttemptFailed, StepEnded
 from ergon_runtime.definitions import StepCall
 from tests.runtime.rigs import Rig, store_clock, virtual
 from tests.samples.cases import Case, all_cases
-from tests.samples.inline import CoreStore, Death, Ghost, InlineExecutor
+from tests.samples.inline import CoreStore, Death, Fate, Ghost, InlineExecutor
 from tests.samples.running import all_ended, check, served
 from tests.simulation.books import BOOKS
 from tests.simulation.ledger import Journals, lives, remembered
 
 LEASE = 0.05
 """Seconds: shorter than what the cases' timeouts leave, for a flow stands still as long when its worker dies."""
+SHORT = 0.01
+"""The same for cases whose workers die one after another."""
 PATIENCE = 300.0
 """Virtual seconds after which a run has failed."""
+WORKERS = 300
+"""How many may die one after another."""
 MOST = 60
 """Commits of a case to die at; if it makes more, every second one is taken, or every third, and so on."""
 
@@ -59,56 +63,76 @@ class Witness:
             self.problems += [f"{row.id} {key} has {n} ends in life {life}" for (life, key), n in ends.items() if n > 1]
 
 
-async def live(case: Case, store: str, patch: pytest.MonkeyPatch, death: Death) -> None:
-    """Run a case on a worker that may die; then a second one goes on to the end."""
-    tokens = count(1)
-    books = BOOKS[store](store_clock, lambda: f"token {next(tokens)}")
-    witness, bound = Witness(Journals(books)), StepCall.bound
+class Stage:
+    """A store, and the workers that a case meets on it."""
 
-    def watched(call: StepCall) -> Callable[[], Any]:
-        witness.begins(call)
-        return bound(call)
+    def __init__(self, case: Case, store: str, lease: float) -> None:
+        tokens = count(1)
+        self._books = BOOKS[store](store_clock, lambda: f"token {next(tokens)}")
+        self.witness = Witness(Journals(self._books))
+        self._core = CoreStore(self._books.core)
+        self._rig = Rig(self._core)
+        self._case, self._flows = case, served(case)
+        self._settings = {"lease": lease, "pool": InlineExecutor()}
 
-    core = CoreStore(books.core)
-    rig = Rig(core)
-    flows, settings = served(case), {"lease": LEASE, "pool": InlineExecutor()}
+    async def live(self, fates: Iterable[Fate]) -> None:
+        """Run the case: on a worker with the first fate, when that is dead on one with the next, and so on."""
+        handle = await self._rig.scheduler.schedule(self._case.flow(), id="f")
+        for name, payload in self._case.signals:
+            await handle.signal(name, payload)
+        end = asyncio.ensure_future(all_ended(self._core, "f"))
+        for fate in fates:
+            worker = self._rig.start(*self._flows, store=self._core.under(fate), **self._settings)
+            death = asyncio.ensure_future(fate.died.wait())
+            await asyncio.wait({end, death}, return_when=asyncio.FIRST_COMPLETED)
+            death.cancel()
+            if end.done():
+                break
+            await worker.abort()
+        assert end.done(), "no worker is left"
+        rows = end.result()
+        self.witness.ended(rows)
+        await check(self._case, self._core, rows)
+        assert self.witness.problems == []
+
+    async def close(self) -> None:
+        await self._rig.close()
+        self._books.close()
+
+
+def run(
+    case: Case, store: str, patch: pytest.MonkeyPatch, fates: Callable[[Witness], Iterable[Fate]], lease: float = LEASE
+) -> None:
+    """Run a case in virtual time on workers with these fates."""
+    bound = StepCall.bound
+
+    async def main() -> None:
+        stage = Stage(case, store, lease)
+
+        def watched(call: StepCall) -> Callable[[], Any]:
+            stage.witness.begins(call)
+            return bound(call)
+
+        try:
+            with patch.context() as patched:
+                patched.setattr(StepCall, "bound", watched)
+                async with asyncio.timeout(PATIENCE):
+                    await stage.live(fates(stage.witness))
+        finally:
+            await stage.close()
+
+    virtual(main)
+
+
+def run_with_death(case: Case, store: str, patch: pytest.MonkeyPatch, at: int = 0, *, after: bool = False) -> Death:
+    """Run a case whose first worker dies at this commit; what became of that."""
+    death = Death(at, after=after)
     try:
-        with patch.context() as patched:
-            patched.setattr(StepCall, "bound", watched)
-            handle = await rig.scheduler.schedule(case.flow(), id="f")
-            for name, payload in case.signals:
-                await handle.signal(name, payload)
-            first = rig.start(*flows, store=core.under(death), **settings)
-            end = asyncio.ensure_future(all_ended(core, "f"))
-            killed = asyncio.ensure_future(death.died.wait())
-            await asyncio.wait({end, killed}, return_when=asyncio.FIRST_COMPLETED)
-            killed.cancel()
-            if death.died.is_set():
-                await first.abort()
-                rig.start(*flows, store=core.under(Ghost(death, witness.problems)), **settings)
-            rows = await end
-            witness.ended(rows)
-            await check(case, core, rows)
-            assert witness.problems == []
-    finally:
-        await rig.close()
-        books.close()
-
-
-def run(case: Case, store: str, patch: pytest.MonkeyPatch, at: int = 0, *, after: bool = False) -> Death:
-    """Run a case whose worker dies at this commit; what became of that."""
-
-    async def main() -> Death:
-        death = Death(at, after=after)
-        async with asyncio.timeout(PATIENCE):
-            await live(case, store, patch, death)
-        return death
-
-    try:
-        return virtual(main)
+        run(case, store, patch, lambda witness: (death, Ghost(death, witness.problems)))
     except BaseException as error:
-        error.add_note(f"the worker was to die {'after' if after else 'before'} its commit {at}" if at else "no death")
+        error.add_note(f"{death}")
         raise
+    return death
 
 
 @pytest.mark.parametrize("store", BOOKS)
@@ -116,10 +140,26 @@ def run(case: Case, store: str, patch: pytest.MonkeyPatch, at: int = 0, *, after
 def test_case_whose_worker_dies_at_any_commit_comes_to_its_end(
     case: Case, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commits = run(case, store, monkeypatch).commits
+    commits = run_with_death(case, store, monkeypatch).commits
     stride = -(-commits // MOST)
     for at in count(1, stride):
-        deaths = [run(case, store, monkeypatch, at, after=after) for after in (False, True)]
+        deaths = [run_with_death(case, store, monkeypatch, at, after=after) for after in (False, True)]
         if not any(death.died.is_set() for death in deaths):
             assert at > commits // 2, f"{commits} commits in one run, fewer than {at} in another"
             return
+
+
+@pytest.mark.parametrize("store", BOOKS)
+@pytest.mark.parametrize("case", list(all_cases()), ids=lambda case: case.name)
+def test_case_whose_workers_all_die_after_two_commits_comes_to_its_end(
+    case: Case, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After two: the first commit after a takeover may only say again what the flow waits for."""
+    for at, after in ((2, True), (3, False)):
+        run(
+            case,
+            store,
+            monkeypatch,
+            lambda _, at=at, after=after: (Death(at, after=after) for _ in range(WORKERS)),
+            lease=SHORT,
+        )
