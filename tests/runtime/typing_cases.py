@@ -9,20 +9,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Literal, NewType, TypedDict, assert_type
 
 from ergon_runtime import (
     ChildHandle,
+    Executor,
+    FlowHandle,
     FlowValue,
     RetryPolicy,
+    RunningWorker,
+    Scheduler,
+    Status,
+    Store,
+    Worker,
+    as_completed,
     continue_as_new,
     flow,
     flow_type,
     invoke,
     now,
+    open_store,
     run_dag,
     sleep,
     step,
@@ -149,6 +158,17 @@ async def steps() -> None:
     await note("a", True)  # error
 
 
+async def loops() -> None:
+    assert_type(await asyncio.gather(*(note("a") for _ in range(3))), list[str])
+    many = [invoke(ship("a")), invoke(ship_fast("b"))]
+    assert_type(await asyncio.gather(*many), list[str])
+    for ended in as_completed([note("a"), note("b")]):
+        assert_type(await ended, str)
+    mixed = await asyncio.gather(note("a"), pay("b", Decimal(1)), return_exceptions=True)
+    assert_type(mixed, tuple[str | BaseException, int | BaseException])
+    assert_type(await asyncio.wait_for(pay("a", Decimal(1)), 3), int)
+
+
 async def flows() -> None:
     assert_type(ship("a"), FlowValue[str])
     assert_type(ship_fast("a"), FlowValue[str])
@@ -165,6 +185,45 @@ async def flows() -> None:
     await ship("a")  # error
     ship(3)  # error
     Order("a")  # error
+
+
+async def running() -> None:
+    async with open_store("memory://") as store:
+        assert_type(store, Store)
+        scheduler = Scheduler(store, version="2")
+        handle = await scheduler.schedule(ship("a"))
+        assert_type(handle, FlowHandle[str])
+        assert_type(await handle.result(timeout=timedelta(seconds=3)), str)
+        assert_type(await handle.status(), Status)
+        assert_type(await handle.signal("x", {"a": 1}, id="k"), bool)
+        assert_type(await scheduler.schedule(ship_fast("a"), version="2"), FlowHandle[str])
+        assert_type(await scheduler.schedule(Order(1), id="x", delay=3), FlowHandle[Decimal])
+        assert_type(await scheduler.schedule(Order(1).run(), at=datetime.now(UTC)), FlowHandle[Decimal])
+        assert_type(await scheduler.schedule(Return(1)), FlowHandle[int])
+        assert_type(await scheduler.schedule(Renamed().process()), FlowHandle[int])
+        assert_type(scheduler.handle("x"), FlowHandle[Any])
+        assert_type(scheduler.handle("x", int), FlowHandle[int])
+        assert_type(scheduler.handle("x", list[Order]), FlowHandle[list[Order]])
+        assert_type(await scheduler.handle("x", Parcel).result(), Parcel)
+        assert_type(await asyncio.gather(handle.result(), scheduler.handle("x", int).result()), tuple[str, int])
+        assert_type(await Executor(ship("a"), store, id="x").run(), str)
+        assert_type(await Executor(Order(1), store).run(), Decimal)
+        worker = Worker(store, name="w", concurrency=3, lease=timedelta(seconds=3)).register(ship, Order)
+        assert_type(worker, Worker)
+        assert_type(await worker.start(), RunningWorker)
+        async with await worker.register_all().start(only=["x"]) as started:
+            assert_type(started, RunningWorker)
+        await scheduler.schedule(ship)  # error
+        await scheduler.schedule(pay("a", Decimal(1)))  # error
+        await scheduler.schedule(Renamed())  # error
+        await scheduler.schedule(ship("a"), id=3)  # error
+        await scheduler.schedule(ship("a"), delay="3s")  # error
+        await handle.result(timeout="3s")  # error
+        number: int = await handle.result()  # error
+        Executor(Order, store)  # error
+        Worker("memory://")  # error
+        Worker(store, concurrency="3")  # error
+        del number
 
 
 async def signals() -> None:
