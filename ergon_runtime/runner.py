@@ -61,7 +61,6 @@ class Resident:
     head: str | None
     length: int
     commits: int
-    waits: frozenset[str]
 
 
 class Runner:
@@ -75,7 +74,6 @@ class Runner:
         self._machine: FlowMachine | None = None
         self._bodies: StepBodies | None = None
         self._head, self._length, self._commits = claim.head, claim.length, 0
-        self._waits: frozenset[str] | None = None
         self._mail = claim.mail
         self._floor = claim.now
         self._mail_is_stale = self._draining = False
@@ -161,7 +159,6 @@ class Runner:
             results=tuple(bodies.results),
             busy=bodies.busy,
             draining=self._draining,
-            waits=self._waits,
             beat=bodies.beat,
         )
 
@@ -169,7 +166,7 @@ class Runner:
         if not draft.resident:
             return None
         machine.feed(records)  # markers only: no flow code runs
-        return Resident(machine, self._head, self._length, self._commits, draft.waits)
+        return Resident(machine, self._head, self._length, self._commits)
 
     async def _park(self, until: int | None) -> None:
         if self._mail_is_stale:
@@ -201,13 +198,11 @@ class Runner:
     async def _load(self) -> FlowMachine:
         claim, resident = self.claim, self._resident
         if resident is not None and resident.head == claim.head:
-            self._length, self._commits, self._waits = resident.length, resident.commits, resident.waits
+            self._length, self._commits = resident.length, resident.commits
             self._resident = None
             return resident.machine
         history = History(await load_journal(self._read, claim.base, claim.length), claim.started)
         self._commits = history.commits
-        if history.empty:
-            self._waits = frozenset()
         definition = self._engine.find(claim.type, claim.version)
         try:
             args = claim.args.decode()
@@ -265,6 +260,7 @@ class Runner:
             entries=rows,
             due=draft.due,
             waits=draft.waits,
+            dropped=draft.dropped,
             consumed=draft.consumed,
             aside=draft.aside,
             creates=draft.creates,
@@ -277,7 +273,9 @@ class Runner:
         )
 
     def _applied(self, draft: Draft, commit: Commit, reply: CommitReply) -> None:
-        self._head, self._length, self._waits = commit.id, self._length + len(commit.entries), draft.waits
+        self._head, self._length = commit.id, self._length + len(commit.entries)
+        if self._machine is not None:
+            self._machine.open.tell(draft.waits, draft.dropped)
         self._commits += bool(commit.entries)
         self._floor = max(self._floor, reply.now)
         self._mail = reply.mail

@@ -106,8 +106,9 @@ class StepBodies:
         stays with the machine."""
         machine = self._machine
         to_begin, self._to_begin = self._to_begin, []
+        uncommitted = {mark.key for mark in machine.markers if isinstance(mark, StepBegun)} if to_begin else set[str]()
         for op in to_begin:
-            if any(isinstance(marker, StepBegun) and marker.key == op.key for marker in machine.markers):
+            if op.key in uncommitted:
                 self._to_begin.append(op)  # its start is not committed yet
             elif machine.open.holds(op) and not op.stopping:
                 self._start(op)
@@ -116,8 +117,10 @@ class StepBodies:
                 self._consider(op)
             for op in machine.open.take_retries(self._clock()):
                 self._consider(op)
-        for op in machine.open.take_stops():
-            self._stop(op)
+        if stops := machine.open.take_stops():
+            ended = {entry.key for entry in self.results if not isinstance(entry, AttemptFailed)}
+            for op in stops:
+                self._stop(op, ended)
 
     def close(self) -> None:
         """Cancel every body and forget the results: the flow is no longer ours, or has ended."""
@@ -267,10 +270,10 @@ class StepBodies:
         if not (body.late and isinstance(entry, StepStopped)):
             self._add(entry)
 
-    def _stop(self, op: StepOp) -> None:
+    def _stop(self, op: StepOp, ended: set[str]) -> None:
         body = self._bodies.get(op.key)
         if body is None:
-            if not any(entry.key == op.key and not isinstance(entry, AttemptFailed) for entry in self.results):
+            if op.key not in ended:
                 self._add(StepStopped(op.key, 0, op.digest, op.name, op.args, self._tries(op), None, self._worker))
             return
         if body.stop_asked:

@@ -77,7 +77,7 @@ class Drive:
         self.reports: list[dict[str, Any]] = []
         self.delivered: list[tuple[str, str]] = []
         self.outcome: Outcome | None = None
-        self.waits: frozenset[str] | None = frozenset()
+        self.waits: frozenset[str] = frozenset()
         self._mail: list[Message] = []
         self._later: list[tuple[int, int, Callable[[], None]]] = []
         self._results: list[StepEnded | StepStopped | AttemptFailed] = []
@@ -157,9 +157,7 @@ class Drive:
         machine = self.machine
         if machine.begun:
             self._look()
-        situation = Situation(
-            self.clock, tuple(self._mail), tuple(self._results), bool(self._live or self._to_begin), waits=self.waits
-        )
+        situation = Situation(self.clock, tuple(self._mail), tuple(self._results), bool(self._live or self._to_begin))
         if self.ended and machine.begun and not machine.done:
             return False
         match decide(machine, situation):
@@ -202,7 +200,8 @@ class Drive:
         self._mail = [message for message in self._mail if message.id not in (*draft.consumed, *draft.aside)]
         self.aside += draft.aside
         del self._results[: draft.results]
-        self.waits = draft.waits
+        self.machine.open.tell(draft.waits, draft.dropped)
+        self.waits = draft.waits if draft.dropped is None else (self.waits - draft.dropped) | draft.waits
         for child in draft.creates:
             self.created.append(child.id)
             self._begin_child(child.id, child.type, child.args.decode())

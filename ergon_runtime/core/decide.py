@@ -47,15 +47,13 @@ StepEntry: TypeAlias = StepEnded | StepStopped | AttemptFailed
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What the runner knows besides the machine. `results` are step entries not committed yet, in order of arrival;
-    `busy` tells that a step body runs or is about to; `waits` are the channels last committed; `beat` tells that
-    heartbeats are to be committed, even by themselves."""
+    `busy` tells that a step body runs or is about to; `beat` that heartbeats are to be committed, even alone."""
 
     clock: int
     mail: tuple[Message, ...] = ()
     results: Sequence[StepEntry] = ()
     busy: bool = False
     draining: bool = False
-    waits: frozenset[str] | None = None
     limit: int = MAX_ENTRIES
     beat: bool = False
 
@@ -70,6 +68,7 @@ class Draft:
     status: Status = Status.RUNNING
     due: int | None = None
     waits: frozenset[str] = frozenset()
+    dropped: frozenset[str] | None = None
     consumed: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
     creates: tuple[NewFlow, ...] = ()
@@ -138,7 +137,7 @@ def decide(machine: FlowMachine, s: Situation) -> Decision:
         return _suspend(machine, chosen)
     if s.draining and quiet:
         return chosen.draft(machine, status=Status.PENDING, due=s.clock, release=True)
-    if chosen.entries or chosen.aside or chosen.waits != s.waits or s.beat:
+    if chosen.entries or chosen.aside or chosen.rewaits or s.beat:
         return chosen.draft(machine)
     return Park(machine.open.due(retries=not s.draining))
 
@@ -152,7 +151,7 @@ def finish(machine: FlowMachine, s: Situation, ending: Ending) -> Draft:
         for mark in machine.marks.values()
         if isinstance(mark, ChildCreated) and not mark.detached and mark.key not in machine.finished_children
     )
-    draft = replace(chosen.draft(machine), waits=frozenset(), release=True)
+    draft = replace(chosen.draft(machine), waits=frozenset(), dropped=None, release=True)
     sends = (*draft.sends, *orphans)
     match ending:
         case Outcome():
@@ -197,8 +196,14 @@ class _Chosen:
     aside: tuple[str, ...]
     results: int
     waits: frozenset[str]
+    dropped: frozenset[str] | None
     full: bool
     """Whether more was there than fits."""
+
+    @property
+    def rewaits(self) -> bool:
+        """Whether the store is to learn of other waits."""
+        return bool(self.waits or self.dropped) or self.dropped is None
 
     def draft(
         self,
@@ -214,6 +219,7 @@ class _Chosen:
             due=due,
             release=release,
             waits=self.waits,
+            dropped=self.dropped,
             consumed=self.consumed,
             aside=self.aside,
             creates=tuple(_creates(machine, self.entries)),
@@ -261,7 +267,7 @@ def cancel_before(last_time: int, clock: int, message: Message | None) -> Draft:
 
 def _suspend(machine: FlowMachine, chosen: _Chosen) -> Draft:
     due = machine.open.due()
-    if due is None and not chosen.waits and not len(machine.open):
+    if due is None and not len(machine.open):
         if chosen.entries:  # the children that it has asked for are not to be lost
             return chosen.draft(machine)
         raise Fault(FaultKind.STUCK, "the flow waits for something that can never come", where=machine.where())
@@ -275,7 +281,7 @@ def _choose(machine: FlowMachine, s: Situation) -> _Chosen:
     entries: list[Entry] = []
     consumed: list[str] = []
     aside: list[str] = []
-    served: list[SignalOp | ChildOp] = []
+    served: set[str] = set()
     size = results = 0
     full = False
     for marker in machine.markers[: s.limit]:
@@ -295,11 +301,9 @@ def _choose(machine: FlowMachine, s: Situation) -> _Chosen:
             if found.message is not None:
                 consumed.append(found.message)
             if found.served is not None:
-                served.append(found.served)
-    waits = machine.open.channels()
-    if served:
-        waits -= {op.channel for op in served if len(machine.open.listeners(op.channel)) == 1}
-    return _Chosen(tuple(entries), len(entries) - markers, tuple(consumed), tuple(aside), results, waits, full)
+                served.add(found.served.channel)
+    waits, dropped = machine.open.waits(served)
+    return _Chosen(tuple(entries), len(entries) - markers, tuple(consumed), tuple(aside), results, waits, dropped, full)
 
 
 def _completions(machine: FlowMachine, s: Situation, at: int, aside: list[str]) -> Iterator[_Found]:

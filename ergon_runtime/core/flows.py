@@ -157,7 +157,9 @@ class Commit:
 
     Applied only if `lease.token` is the flow's token and `predecessor` its head; afterwards `id` is the head. The
     entries follow the journal's first `start` ones. `waits` is the full set of channels the flow listens to after this
-    commit (`cancel` is always listened to and need not be named). `consumed` names messages whose entries are in this
+    commit, or, when `dropped` is given, a change to what its predecessor left: those it begins to listen to, while
+    `dropped` are those it no longer does. Blocked and ended flows listen to none of them. (`cancel` is always
+    listened to and need not be named.) `consumed` names messages whose entries are in this
     commit; `aside` names messages that do not fit and are put away (S4). While the lease is kept it is renewed to
     `lease_length`; with `release` it ends and the flow becomes due at `due` (None: when mail comes), or at once if mail
     waits for it. `result` is set by the status that ends a flow, and goes to the parent as the child's message. `note`
@@ -173,6 +175,7 @@ class Commit:
     entries: tuple[bytes, ...] = ()
     due: int | None = None
     waits: frozenset[str] = frozenset()
+    dropped: frozenset[str] | None = None
     consumed: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
     creates: tuple[NewFlow, ...] = ()
@@ -232,7 +235,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class FlowRow:
-    """A flow as the store has it, for readers. Lists leave `waits` and `aside` filled as well."""
+    """A flow as the store has it, for readers, in lists too. Of very many `waits` it has 100, names before children."""
 
     id: str
     type: str

@@ -87,7 +87,7 @@ class FlowMachine:
         self.last_time, self.last_commit = history.last_time, history.last_commit
         self.loaded = len(history.strict)
         self.turn = 0
-        self.open = OpenOperations(history.failures)
+        self.open = OpenOperations(history.failures, () if history.empty else None)
         self.marks: dict[tuple[str, str], Mark] = dict(history.marks)
         self.markers: list[Marker] = []
         """Markers to commit, in order; their time is set when they are."""

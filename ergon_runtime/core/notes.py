@@ -23,7 +23,7 @@ MANY = 20
 
 def waiting_note(machine: FlowMachine, *, over: Collection[str] = ()) -> bytes:
     """What the flow waits for: the machine's open operations. Steps that are `over` have no heartbeats."""
-    waits = [_wait(machine, op) for op in sorted(machine.open, key=_urgency)[:MANY]]
+    waits = [_wait(machine, op) for op in machine.open.most_urgent(MANY)]
     heartbeats = machine.open.heartbeats.fields(over)
     return _pack({**_counts(machine), "waits": waits, "open": len(machine.open), **heartbeats})
 
@@ -65,10 +65,6 @@ def blocked_times(note: bytes | None) -> int:
 
 def _counts(machine: FlowMachine) -> dict[str, Any]:
     return {"attempt": machine.attempt, "life": machine.life}
-
-
-def _urgency(op: Op) -> int:
-    return {"signal": 0, "child": 1, "step": 2, "timer": 3}[op.kind]
 
 
 def _wait(machine: FlowMachine, op: Op) -> Item:

@@ -1,14 +1,17 @@
 """Operations: what flow code has asked for and not got yet, one object per key, and the indexed set of those open.
 
 The indexes (channels, timers, retries, steps to look at) keep every question cheap in wide flows; rows of a heap whose
-operation is no longer open are passed over when they come up.
+operation is no longer open are passed over when they come up. Of the channels waited on, only those that changed since
+the last commit are looked at: a flow may wait for many thousand children, and be woken by each.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from itertools import chain, islice
 from typing import ClassVar, TypeAlias
 
 from ergon_runtime.core.entries import AttemptFailed, ChildEnded, SignalReceived, StepEnded
@@ -98,18 +101,22 @@ class ChildOp:
 
 
 Op: TypeAlias = StepOp | TimerOp | SignalOp | ChildOp
+URGENCY = (SignalOp.kind, ChildOp.kind, StepOp.kind, TimerOp.kind)
+"""What a person can do most about comes first."""
 
 
 class OpenOperations:
-    """The operations a flow has open, by key."""
+    """The operations a flow has open, by key. `told` are the channels that the store knows of; None: not known here."""
 
-    def __init__(self, failures: Mapping[str, AttemptFailed]) -> None:
+    def __init__(self, failures: Mapping[str, AttemptFailed], told: Iterable[str] | None = ()) -> None:
         self.failures: dict[str, AttemptFailed] = dict(failures)
         """The last failed try of each step that has one."""
         self.heartbeats = Heartbeats()
         self._by_key: dict[str, Op] = {}
+        self._by_kind: dict[str, dict[str, Op]] = {kind: {} for kind in URGENCY}
         self._listeners: dict[str, list[SignalOp | ChildOp]] = {}
-        self._channels: frozenset[str] | None = frozenset()
+        self._told: set[str] | None = None if told is None else set(told)
+        self._changed: set[str] = set()
         self._timers: list[tuple[int, int, TimerOp]] = []
         self._timers_asked = 0
         self._retries: list[tuple[int, str]] = [(failure.due, key) for key, failure in self.failures.items()]
@@ -129,8 +136,12 @@ class OpenOperations:
     def holds(self, op: Op) -> bool:
         return self._by_key.get(op.key) is op
 
+    def most_urgent(self, limit: int) -> list[Op]:
+        """The first operations by kind, as people want to see them: signals, children, steps, timers."""
+        return list(islice(chain.from_iterable(ops.values() for ops in self._by_kind.values()), limit))
+
     def add(self, op: Op) -> None:
-        self._by_key[op.key] = op
+        self._by_key[op.key] = self._by_kind[op.kind][op.key] = op
         match op:
             case StepOp():
                 self._asked.append(op)
@@ -139,17 +150,17 @@ class OpenOperations:
                 heapq.heappush(self._timers, (op.due, self._timers_asked, op))
             case SignalOp() | ChildOp():
                 self._listeners.setdefault(op.channel, []).append(op)
-                self._channels = None
+                self._changed.add(op.channel)
 
     def remove(self, op: Op) -> None:
-        del self._by_key[op.key]
+        del self._by_key[op.key], self._by_kind[op.kind][op.key]
         self.heartbeats.drop(op.key)
         if isinstance(op, SignalOp | ChildOp):
             listeners = self._listeners[op.channel]
             listeners.remove(op)
             if not listeners:
                 del self._listeners[op.channel]
-            self._channels = None
+            self._changed.add(op.channel)
 
     def add_failure(self, failure: AttemptFailed) -> None:
         """A try failed; the next is due later."""
@@ -189,11 +200,27 @@ class OpenOperations:
         """Who waits on a channel, first come first."""
         return self._listeners.get(channel, [])
 
-    def channels(self) -> frozenset[str]:
-        """The channels waited on."""
-        if self._channels is None:
-            self._channels = frozenset(self._listeners)
-        return self._channels
+    def waits(self, served: AbstractSet[str] = frozenset()) -> tuple[frozenset[str], frozenset[str] | None]:
+        """What the next commit says of channels: those that it begins to wait on and those that it no longer does; or
+        all, and None, if it is not known what the store was told. It serves one listener of each channel in `served`,
+        which ends the store's wait there."""
+        if self._told is None:
+            return frozenset(c for c in self._listeners if self._listens(c, served)), None
+        changed = self._changed | served
+        begun = (c for c in changed if self._listens(c, served) and (c in served or c not in self._told))
+        ended = (c for c in changed & self._told if not self._listens(c, served))
+        return frozenset(begun), frozenset(ended)
+
+    def tell(self, waits: Iterable[str], dropped: Iterable[str] | None) -> None:
+        """The store was told so, by a commit that has been applied."""
+        if self._told is None or dropped is None:
+            self._told = set[str]()
+        self._told.difference_update(dropped or ())
+        self._told.update(waits)
+        self._changed.clear()
+
+    def _listens(self, channel: str, served: AbstractSet[str]) -> bool:
+        return len(self._listeners.get(channel, ())) > (channel in served)
 
     def due(self, *, retries: bool = True) -> int | None:
         """When the next timer or retry falls due; without `retries`, which a worker that drains does not make, the next

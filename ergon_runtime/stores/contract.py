@@ -25,6 +25,10 @@ S1  A message to a flow goes to its mailbox. A message to a channel alone is res
     name the channel, that is a new wait, queued anew.
 S2  A commit that drops a wait, or ends the flow, gives an unconsumed reserved message back to its old place, from where
     it goes to the next flow that listens, all in that transaction.
+C3  A commit states all waits or, with `dropped`, a change to those that its predecessor left: `rules.wait_changes`. To
+    begin a wait that stands, or end one that does not, changes nothing. A commit costs what it says, however many waits
+    stand: a flow may wait for many thousand children.
+C4  An answer brings the first of the flow's mail, and every cancel: `rules.first_mail`. What it consumes makes room.
 P2  A claim returns head and length, no journal.
 P6  Claims state the store's time. A lease that ends more than two of its lengths ahead counts as expired.
 

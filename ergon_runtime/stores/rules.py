@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import islice
 
 from ergon_runtime.core.flows import CANCEL, ClaimRequest, Commit, Message, NewFlow, Status
 
@@ -20,6 +22,12 @@ NAMED = "signal:"
 """Channels that begin so may be sent to by name alone (rule S1)."""
 CHILD = "child:"
 """Channels that begin so carry a child's result, which reaches an ended flow too (rule R5)."""
+
+
+MAIL = 1000
+"""Messages of a flow that one answer brings at most; cancels come on top."""
+WAITS = 100
+"""Waits of a flow that a row for readers shows at most."""
 
 
 def utc_now() -> int:
@@ -45,10 +53,18 @@ def first_status(flow: NewFlow, now: int) -> Status:
     return Status.WAITING if flow.due is not None and flow.due > now else Status.PENDING
 
 
-def channels(commit: Commit) -> frozenset[str]:
-    """The waits that a commit leaves: none for a blocked or ended flow; `cancel` is implied, so never among them."""
+def wait_changes(commit: Commit, standing: Callable[[], Iterable[str]]) -> tuple[AbstractSet[str], AbstractSet[str]]:
+    """The waits that a commit ends, and those that it begins; some may not stand, or stand already.
+
+    `standing` answers the flow's waits, those excepted that the commit's `consumed` have ended. It is asked only when
+    the commit states all waits, or leaves none because the flow is blocked or has ended: there may be thousands.
+    `cancel` is implied, so never among them.
+    """
     idle = commit.status.ended or commit.status is Status.BLOCKED
-    return frozenset() if idle else commit.waits - {CANCEL}
+    wanted = frozenset[str]() if idle else commit.waits - {CANCEL}
+    if commit.dropped is not None and not idle:
+        return commit.dropped, wanted
+    return set(standing()) - wanted, wanted
 
 
 def set_aside(commit: Commit) -> tuple[str, ...]:
@@ -86,6 +102,21 @@ def accepts(channel: str, ended: bool) -> bool:
 def result_message(flow_id: str, result: bytes | None) -> Message:
     """What an ended child sends its parent."""
     return Message(id=f"result {flow_id}", channel=CHILD + flow_id, body=result or b"")
+
+
+def first_mail(mail: Sequence[Message]) -> tuple[Message, ...]:
+    """Of a flow's mail, in order, what an answer brings: a cancel must be heard, however much lies before it."""
+    return (*mail[:MAIL], *(message for message in mail[MAIL:] if message.channel == CANCEL))
+
+
+def shown_waits(channels: Collection[str]) -> list[str]:
+    """Of the channels that a flow listens to, those that a row shows: names go before the rest, since people send to
+    them."""
+    if len(channels) <= WAITS:
+        return sorted(channels)
+    names = sorted(channel for channel in channels if channel.startswith(NAMED))[:WAITS]
+    others = islice((channel for channel in channels if not channel.startswith(NAMED)), WAITS - len(names))
+    return sorted([*names, *others])
 
 
 def wanted(request: ClaimRequest, status: Status, lane: str) -> bool:

@@ -96,6 +96,8 @@ class Flow:
         self.reports: list[dict[str, Any]] = []
         self.delivered: list[Delivery] = []
         self.created: list[str] = []
+        self.waits: frozenset[str] = frozenset()
+        """The channels that the commits have left the flow waiting on."""
         self._sent = 0
         self._machine: FlowMachine | None = None
         self._events: list[tuple[int, int, Callable[[], None]]] = []
@@ -120,7 +122,6 @@ class Flow:
         self.close()
         self.results: list[StepEntry] = []
         self.running: dict[str, StepOp] = {}
-        self.waits: frozenset[str] | None = None
         self.delivered = []
         records = [unpack(pack(r.entry, r.commit), r.seq) for r in self.journal[self.base :]]
         self._machine = FlowMachine(
@@ -151,9 +152,7 @@ class Flow:
         return decide(self.machine, self.situation())
 
     def situation(self) -> Situation:
-        return Situation(
-            self.clock, tuple(self.mail), tuple(self.results), bool(self.running), waits=self.waits, limit=self.limit
-        )
+        return Situation(self.clock, tuple(self.mail), tuple(self.results), bool(self.running), limit=self.limit)
 
     def go(self) -> Flow:
         """Do what is to be done until there is nothing. Raises Fault."""
@@ -169,7 +168,7 @@ class Flow:
                 return False
             case End():
                 self.apply(finish(self.machine, self.situation(), self._ending()))
-            case Draft() as draft if draft.resident and self.drafts and draft == self.drafts[-1]:
+            case Draft() as draft if draft.resident and self.drafts and self._says_nothing_new(draft):
                 return False  # suspended already
             case Draft() as draft:
                 self.apply(draft)
@@ -182,7 +181,8 @@ class Flow:
         records = [Recorded(len(self.journal) + n, number, entry) for n, entry in enumerate(draft.entries)]
         self.journal += records
         self.drafts.append(draft)
-        self.waits = draft.waits
+        self.machine.open.tell(draft.waits, draft.dropped)
+        self.waits = draft.waits if draft.dropped is None else (self.waits - draft.dropped) | draft.waits
         del self.results[: draft.results]
         self.mail = [m for m in self.mail if m.id not in draft.consumed and m.id not in draft.aside]
         for new in draft.creates:
@@ -196,6 +196,9 @@ class Flow:
             self.clock = max(self.clock, draft.due or 0)
         else:
             self.machine.feed(records)
+
+    def _says_nothing_new(self, draft: Draft) -> bool:
+        return draft == replace(self.drafts[-1], waits=frozenset(), dropped=frozenset(), entries=())
 
     @property
     def commits(self) -> int:

@@ -69,12 +69,45 @@ def test_listeners_come_first_come_first_and_leave_with_their_operation() -> Non
     child = ChildOp("k", "kid", "d", "f/k", 0, 0, FUTURE)
     found = opened(first, second, child)
     assert found.listeners("signal:go") == [first, second]
-    assert found.channels() == {"signal:go", "child:f/k"}
     found.remove(first)
     assert found.listeners("signal:go") == [second]
     found.remove(second)
     found.remove(child)
-    assert (found.listeners("signal:go"), found.channels()) == ([], frozenset())
+    assert found.listeners("signal:go") == []
+
+
+def test_waits_are_those_that_changed_since_the_store_was_told() -> None:
+    go, child = signal("a", "go"), ChildOp("k", "kid", "d", "f/k", 0, 0, FUTURE)
+    found = opened(go, child)
+    assert found.waits() == ({"signal:go", "child:f/k"}, frozenset())
+    found.tell(*found.waits())
+    assert found.waits() == (frozenset(), frozenset())
+    found.remove(go)
+    found.add(signal("b", "stop"))
+    assert found.waits() == ({"signal:stop"}, {"signal:go"})
+
+
+def test_wait_begun_and_dropped_between_two_commits_is_never_told() -> None:
+    go = signal("a", "go")
+    found = opened(go)
+    found.remove(go)
+    assert found.waits() == (frozenset(), frozenset())
+
+
+def test_wait_that_a_commit_serves_is_dropped_or_begins_anew() -> None:
+    found = opened(signal("a", "go"), signal("b", "stop"), signal("c", "stop"))
+    found.tell(*found.waits())
+    assert found.waits({"signal:go", "signal:stop"}) == ({"signal:stop"}, {"signal:go"})
+
+
+def test_waits_are_all_when_it_is_not_known_what_the_store_was_told() -> None:
+    go, found = signal("a", "go"), OpenOperations({}, None)
+    found.add(go)
+    found.add(signal("b", "stop"))
+    assert found.waits({"signal:go"}) == ({"signal:stop"}, None)
+    found.tell({"signal:stop"}, None)
+    found.remove(go)
+    assert found.waits() == (frozenset(), frozenset())
 
 
 def test_due_is_that_of_the_earliest_open_timer_or_retry() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
-from ergon_runtime.core.flows import CANCEL, Message, Send, Status
+from ergon_runtime.core.flows import CANCEL, Commit, Message, Send, Status
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.memory.rows import Agenda, Listening, Mail, Row, seq_of
 
@@ -31,17 +32,26 @@ class Mailboxes:
         return self._count
 
     def visible(self, row: Row) -> tuple[Message, ...]:
-        """The mail on a flow's channels: its own first, then what is reserved for it."""
+        """The first of the mail on a flow's channels: its own, then what is reserved for it."""
         own = [mail for channel in self._heard(row) for mail in row.mail[channel]]
-        return tuple(mail.message for part in (own, row.reserved.values()) for mail in sorted(part, key=seq_of))
+        return rules.first_mail(
+            [mail.message for part in (own, row.reserved.values()) for mail in sorted(part, key=seq_of)]
+        )
+
+    def has_mail(self, row: Row) -> bool:
+        """Whether there is mail on the flow's channels."""
+        return bool(row.reserved or self._heard(row))
 
     def find(self, row: Row, message_id: str) -> Mail | None:
         """A message in a flow's own mailbox or reserved for it: what it hears comes first."""
-        heard = [mail for channel in self._heard(row) for mail in row.mail[channel]]
-        reserved = sorted(row.reserved.values(), key=seq_of)
-        other = [mail for box in row.mail.values() for mail in box]
-        boxes = (sorted(heard, key=seq_of), reserved, sorted(other, key=seq_of))
-        return next((mail for box in boxes for mail in box if mail.message.id == message_id), None)
+        found = [
+            (0 if self._hears(row, channel) else 2, mail.seq, mail)
+            for channel in row.boxes.get(message_id, ())
+            for mail in row.mail[channel]
+            if mail.message.id == message_id
+        ]
+        found += [(1, mail.seq, mail) for mail in row.reserved.values() if mail.message.id == message_id]
+        return min(found, key=lambda each: each[:2])[2] if found else None
 
     def send(self, send: Send, now: int) -> bool:
         """Deliver a message. False if its flow does not exist or has ended."""
@@ -61,7 +71,8 @@ class Mailboxes:
             return False
         self.seen[key] = now
         row.mail.setdefault(channel, []).append(Mail(self.tick(), send.message))
-        if not row.status.ended and (channel == CANCEL or channel in row.waits):
+        row.boxes.setdefault(send.message.id, []).append(channel)
+        if not row.status.ended and self._hears(row, channel):
             self._wake(row, now)
         return True
 
@@ -84,15 +95,21 @@ class Mailboxes:
             row.aside.append(mail)
         return touched
 
-    def listen(self, row: Row, channels: frozenset[str], now: int) -> set[str]:
-        """Make `channels` the flow's waits; the channels that need a new match."""
-        touched = self._end(row, row.waits.keys() - channels)
-        for channel in sorted(channels - row.waits.keys()):
+    def listen(self, row: Row, commit: Commit, now: int) -> set[str]:
+        """Change the flow's waits as a commit says; the channels that need a new match."""
+        ended, begun = rules.wait_changes(commit, lambda: row.waits)
+        touched = self._end(row, ended)
+        for channel in sorted(begun - row.waits.keys()):
             row.waits[channel] = Listening(now, self.tick())
             if channel.startswith(rules.NAMED):
                 insort(self.free.setdefault(channel, []), (row.waits[channel].order, row.flow.id))
                 touched.add(channel)
         return touched
+
+    def forget_cancels(self, row: Row) -> None:
+        """Drop the cancel requests of a flow that has ended."""
+        for mail in list(row.mail.get(CANCEL, ())):
+            self._take(row, mail)
 
     def match(self, channel: str, now: int) -> None:
         """Reserve kept messages of a name for the flows that have listened longest on it (S1)."""
@@ -123,8 +140,11 @@ class Mailboxes:
         if row.status.ended:
             return []
         if len(row.mail) < len(row.waits):
-            return [channel for channel in row.mail if channel == CANCEL or channel in row.waits]
+            return [channel for channel in row.mail if self._hears(row, channel)]
         return [channel for channel in (CANCEL, *row.waits) if channel in row.mail]
+
+    def _hears(self, row: Row, channel: str) -> bool:
+        return channel == CANCEL or channel in row.waits
 
     def _wake(self, row: Row, now: int) -> None:
         self.stirred += 1
@@ -146,9 +166,12 @@ class Mailboxes:
         row.mail[channel].remove(mail)
         if not row.mail[channel]:
             del row.mail[channel]
+        row.boxes[mail.message.id].remove(channel)
+        if not row.boxes[mail.message.id]:
+            del row.boxes[mail.message.id]
         return False
 
-    def _end(self, row: Row, channels: set[str]) -> set[str]:
+    def _end(self, row: Row, channels: AbstractSet[str]) -> set[str]:
         """End waits; the channels that need a new match."""
         return {channel for channel in channels if self._drop(row, channel)}
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ergon_runtime.core.flows import Claim, FlowRow, Lease, Message, NewFlow, Status, Wait
+from ergon_runtime.stores import rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Row:
     waits: dict[str, Listening] = field(default_factory=dict[str, Listening])
     reserved: dict[str, Mail] = field(default_factory=dict[str, Mail])
     mail: dict[str, list[Mail]] = field(default_factory=dict[str, list[Mail]])
+    boxes: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """By message id, the channels on which `mail` has it."""
     aside: list[Mail] = field(default_factory=list[Mail])
     heard: int = 0
     """When it last got mail that it listens to, on the store's counter."""
@@ -86,7 +89,7 @@ class Row:
             started=self.started,
             recoveries=self.recoveries,
             deaths=self.deaths,
-            waits=tuple(Wait(c, w.since, c in self.reserved) for c, w in sorted(self.waits.items())),
+            waits=tuple(Wait(c, self.waits[c].since, c in self.reserved) for c in rules.shown_waits(self.waits)),
             aside=tuple(mail.message for mail in sorted(self.aside, key=seq_of)),
         )
 

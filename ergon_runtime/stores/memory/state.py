@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from ergon_runtime.core.flows import (
-    CANCEL,
     SUSPECT,
     Beat,
     Claim,
@@ -180,7 +179,7 @@ class MemoryState:
         self._record(row, commit, now)
         touched = self.mailboxes.put_aside(row, aside)
         touched |= self.mailboxes.consume(row, consumed)
-        touched |= self.mailboxes.listen(row, rules.channels(commit), now)
+        touched |= self.mailboxes.listen(row, commit, now)
         for channel in sorted(touched):
             self.mailboxes.match(channel, now)
         for flow in commit.creates:
@@ -188,10 +187,10 @@ class MemoryState:
         for send in commit.sends:
             self.mailboxes.send(send, now)
         if commit.status.ended:
-            row.mail.pop(CANCEL, None)
+            self.mailboxes.forget_cancels(row)
             if row.flow.parent is not None:
                 self.mailboxes.send(Send(row.flow.parent, rules.result_message(row.flow.id, commit.result)), now)
-        self._place(row, rules.due_after(commit, now, bool(self.mailboxes.visible(row))))
+        self._place(row, rules.due_after(commit, now, self.mailboxes.has_mail(row)))
 
     def _record(self, row: Row, commit: Commit, now: int) -> None:
         row.head, row.status, row.updated = commit.id, commit.status, now

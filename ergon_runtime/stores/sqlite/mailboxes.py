@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from ergon_runtime.core.flows import CANCEL, Message, Send, Status
+from ergon_runtime.core.flows import CANCEL, Commit, Message, Send, Status
 from ergon_runtime.stores import rules
 
 _TICK = "UPDATE counter SET n = n + 1"
 _COUNT = "SELECT n FROM counter"
-_VISIBLE = """SELECT id, channel, body FROM message WHERE flow = ? AND heard IS NOT NULL
-    ORDER BY place = 'reserved', seq"""
+_HEARD = "SELECT id, channel, body, place FROM message WHERE flow = ? AND heard IS NOT NULL"
+_VISIBLE = f"{_HEARD} ORDER BY seq LIMIT {rules.MAIL + 1}"
+_MANY = (
+    f"{_HEARD} AND place = 'mail' ORDER BY seq LIMIT {rules.MAIL}",
+    f"{_HEARD} AND place = 'reserved' ORDER BY seq LIMIT {rules.MAIL}",
+)
+_CANCELS = f"{_HEARD} AND channel = '{CANCEL}' ORDER BY seq"
 _FIND = """SELECT seq, channel, place FROM message WHERE flow = ? AND id = ? AND place IN ('mail', 'reserved')
     ORDER BY heard IS NULL, place = 'reserved', seq LIMIT 1"""
 _WAS_SENT = "SELECT 1 FROM sent WHERE target = ? AND channel = ? AND id = ?"
@@ -23,7 +29,7 @@ _LISTENS = "SELECT 1 FROM wait WHERE flow = ? AND channel = ?"
 _WAKE = """UPDATE flow SET due = ? WHERE id = ? AND token IS NULL AND status <> 'blocked'
     AND (due IS NULL OR due > ?)"""
 _WAITS = "SELECT channel FROM wait WHERE flow = ?"
-_BEGIN_WAIT = "INSERT INTO wait (flow, channel, since, place) VALUES (?, ?, ?, ?)"
+_BEGIN_WAIT = "INSERT OR IGNORE INTO wait (flow, channel, since, place) VALUES (?, ?, ?, ?)"
 _END_WAIT = "DELETE FROM wait WHERE flow = ? AND channel = ?"
 _RESERVED = "SELECT reserved FROM wait WHERE flow = ? AND channel = ?"
 _RESERVE = "UPDATE wait SET reserved = ? WHERE flow = ? AND channel = ?"
@@ -60,8 +66,14 @@ class Mailboxes:
         return count
 
     def visible(self, flow: str) -> tuple[Message, ...]:
-        """The mail on a flow's channels: its own first, then what is reserved for it."""
-        return tuple(Message(*row) for row in self._conn.execute(_VISIBLE, (flow,)))
+        """The first of the mail on a flow's channels: its own, then what is reserved for it."""
+        found = self._conn.execute(_VISIBLE, (flow,)).fetchall()
+        if len(found) <= rules.MAIL:
+            found.sort(key=lambda row: row[3] == "reserved")
+        else:
+            first = [row for part in _MANY for row in self._conn.execute(part, (flow,))][: rules.MAIL]
+            found = [*first, *(row for row in self._conn.execute(_CANCELS, (flow,)) if row not in first)]
+        return tuple(Message(*row[:3]) for row in found)
 
     def find(self, flow: str, message_id: str) -> Found | None:
         """A message in a flow's own mailbox or reserved for it: what it hears comes first."""
@@ -112,13 +124,15 @@ class Mailboxes:
                 touched.add(found.channel)
         return touched
 
-    def listen(self, flow: str, channels: frozenset[str], now: int) -> set[str]:
-        """Make `channels` the flow's waits; the channels that need a new match."""
-        waits: set[str] = {row[0] for row in self._conn.execute(_WAITS, (flow,))}
-        touched = self._end(flow, waits - channels)
-        for channel in sorted(channels - waits):
+    def listen(self, commit: Commit, now: int) -> set[str]:
+        """Change the flow's waits as a commit says; the channels that need a new match."""
+        flow = commit.lease.flow
+        ended, begun = rules.wait_changes(commit, lambda: (row[0] for row in self._conn.execute(_WAITS, (flow,))))
+        touched = self._end(flow, ended)
+        for channel in sorted(begun):
             place = self.tick()
-            self._conn.execute(_BEGIN_WAIT, (flow, channel, now, place))
+            if not self._conn.execute(_BEGIN_WAIT, (flow, channel, now, place)).rowcount:
+                continue  # it stands already
             self._conn.execute(_HEAR, (place, flow, channel))
             if channel.startswith(rules.NAMED):
                 touched.add(channel)
@@ -148,7 +162,7 @@ class Mailboxes:
         self.stirred += 1
         self._conn.execute(_WAKE, (now, flow, now))
 
-    def _end(self, flow: str, channels: set[str]) -> set[str]:
+    def _end(self, flow: str, channels: AbstractSet[str]) -> set[str]:
         """End waits; the channels that need a new match."""
         return {channel for channel in channels if self._drop(flow, channel)}
 

@@ -202,7 +202,7 @@ class Operations:
         flow, mailboxes = commit.lease.flow, self._mailboxes
         consumed, aside = self._taken(flow, commit.consumed), self._taken(flow, rules.set_aside(commit))
         touched = mailboxes.put_aside(flow, aside) | mailboxes.consume(flow, consumed)
-        touched |= mailboxes.listen(flow, rules.channels(commit), now)
+        touched |= mailboxes.listen(commit, now)
         for channel in sorted(touched):
             mailboxes.match(channel, now)
         for child in commit.creates:

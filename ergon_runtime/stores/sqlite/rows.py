@@ -16,7 +16,11 @@ _FLOW = """SELECT f.id, type, version, lane, priority, args, seed, parent, statu
 FLOW = f"{_FLOW} WHERE f.id = ?"
 FLOWS = f"{_FLOW} WHERE true"
 """More conditions follow."""
-_WAITS = "SELECT channel, since, reserved IS NOT NULL FROM wait WHERE flow = ? ORDER BY channel"
+_WAITS = """SELECT channel, since, reserved IS NOT NULL FROM wait WHERE flow = ? AND channel >= ? AND channel < ?
+    ORDER BY channel LIMIT ?"""
+_LAST = "\U0010ffff"
+_NAMES = (rules.NAMED, rules.NAMED + _LAST)
+_OTHERS = (("", _NAMES[0]), (_NAMES[1], _LAST))
 _ASIDE = "SELECT id, channel, body FROM message WHERE flow = ? AND place = 'aside' ORDER BY seq"
 _NEW = """INSERT INTO flow (id, type, version, lane, priority, parent, status, due, created, updated)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -41,16 +45,28 @@ def insert(conn: sqlite3.Connection, flow: NewFlow, now: int) -> None:
 
 def view(conn: sqlite3.Connection, row: Columns) -> FlowRow:
     """The flow as readers see it, from a row of FLOW or FLOWS."""
-    waits = conn.execute(_WAITS, (row[0],)).fetchall()
+    waits = _waits(conn, row[0])
     aside = conn.execute(_ASIDE, (row[0],)).fetchall()
     values: Columns = (
         *row[:8],
         known(row[8]),
         *row[9:],
-        tuple(Wait(channel, since, bool(reserved)) for channel, since, reserved in waits),
+        tuple(Wait(channel, since, bool(reserved)) for channel, since, reserved in sorted(waits)),
         tuple(Message(*message) for message in aside),
     )
     return FlowRow(*values)
+
+
+def _waits(conn: sqlite3.Connection, flow: str) -> list[Columns]:
+    """The waits that a row shows. Of thousands, only those are read."""
+    found: list[Columns] = conn.execute(_WAITS, (flow, "", _LAST, rules.WAITS + 1)).fetchall()
+    if len(found) <= rules.WAITS:
+        return found
+    found = []
+    for first, last in (_NAMES, *_OTHERS):
+        if left := rules.WAITS - len(found):
+            found += conn.execute(_WAITS, (flow, first, last, left)).fetchall()
+    return found
 
 
 def known(status: str) -> Status:
