@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def served(case: Case) -> list[FlowDefinition]:
-    """What a worker serves that has loaded the case's module, and other samples before it."""
+    """What a worker serves that has loaded the case's module."""
     importlib.import_module(case.module)
     registry.resolve()
-    return [definition for definition in registry.flows() if definition.module.startswith("sample_flows.")]
+    return [definition for definition in registry.flows() if definition.module == case.module]
 
 
 def sample_file(module: str) -> str:

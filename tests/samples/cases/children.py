@@ -8,7 +8,7 @@ from sample_flows.children import greet_guests, run_errand, subscribe, unpack_bo
 from tests.samples.cases import Case
 
 MODULE = "sample_flows.children"
-MANY = [f"guest {n}" for n in range(12)]
+MANY = [f"guest {n}" for n in range(6)]
 
 CASES = [
     Case(
@@ -17,7 +17,7 @@ CASES = [
         lambda: greet_guests(MANY),
         ("greet_guests", "-a", f"names={json.dumps(MANY)}"),
         result=[f"Hello, {name}!" for name in MANY],
-        steps={"shake_hands": 12},
+        steps={"shake_hands": 6},
     ),
     Case(
         "the same child twice",
