@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -46,7 +47,7 @@ class _Fenced(Exception):
 class Body:
     """One running try of a step."""
 
-    __slots__ = ("alarm", "attempt", "call", "late", "limit", "op", "started", "stop_asked", "task")
+    __slots__ = ("alarm", "attempt", "call", "late", "limit", "op", "started", "stop_asked", "task", "unheard")
 
     def __init__(self, op: StepOp, call: StepCall, attempt: int, started: int) -> None:
         self.op, self.call, self.attempt, self.started = op, call, attempt, started
@@ -54,6 +55,8 @@ class Body:
         self.task: asyncio.Task[Any] | None = None
         self.stop_asked = self.late = False
         self.alarm: asyncio.TimerHandle | None = None
+        self.unheard: tuple[str | None] | None = None
+        """What a thread has told and the loop not heard yet."""
 
 
 class StepBodies:
@@ -79,6 +82,7 @@ class StepBodies:
         self._to_begin: list[StepOp] = []
         self._live = 0
         self._pause: asyncio.TimerHandle | None = None
+        self._telling = threading.Lock()
         self._closed = False
 
     @property
@@ -236,12 +240,22 @@ class StepBodies:
         return await loop.run_in_executor(self._pool, context.copy().run, call)
 
     def _hear(self, loop: asyncio.AbstractEventLoop, body: Body, detail: str | None) -> None:
-        """A body tells how far it is, perhaps from a thread."""
+        """A body tells how far it is. However often a thread does, the loop hears the last of it, once a round."""
         if asyncio._get_running_loop() is loop:
             self._heard(body, detail)
-        else:
+            return
+        with self._telling:
+            before = body.unheard
+            body.unheard = (before[0] if before is not None and detail is None else detail,)
+        if before is None:
             with suppress(RuntimeError):  # the loop has ended before the thread
-                loop.call_soon_threadsafe(self._heard, body, detail)
+                loop.call_soon_threadsafe(self._hear_thread, body)
+
+    def _hear_thread(self, body: Body) -> None:
+        with self._telling:
+            told, body.unheard = body.unheard, None
+        if told is not None:
+            self._heard(body, told[0])
 
     def _heard(self, body: Body, detail: str | None) -> None:
         """A body has told how far it is. One that was given up tells nothing."""

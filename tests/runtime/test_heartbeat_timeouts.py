@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -122,7 +123,7 @@ def test_t6_error_of_the_body_itself_stays_what_it_is() -> None:
     virtual(main)
 
 
-def test_heartbeats_of_a_body_on_its_way_out_change_nothing() -> None:
+def test_heartbeat_of_a_body_on_its_way_out_is_heard_but_wins_no_time() -> None:
     @step(heartbeat_timeout=2, retry=AGAIN)
     async def stubborn() -> Any:
         if step_info().attempt == 2:
@@ -148,38 +149,39 @@ def test_heartbeats_of_a_body_on_its_way_out_change_nothing() -> None:
 
 
 # --- threads
-def test_sync_step_tells_from_its_thread_and_is_timed_from_its_start() -> None:
-    told_twice, gate = threading.Event(), threading.Event()
+def test_sync_try_that_falls_silent_fails_and_what_its_thread_tells_later_is_ignored() -> None:
+    gate, over = threading.Event(), threading.Event()
 
-    @step(heartbeat_timeout=0.2, retry=RetryPolicy(max_attempts=2, initial=0))
+    @step(heartbeat_timeout=0.2, retry=RetryPolicy(max_attempts=3, initial=0))
     def copies() -> Any:
-        if step_info().attempt == 2:
-            return step_info().heartbeat
-        heartbeat(1)
-        heartbeat(2)
-        told_twice.set()
-        gate.wait(10)
-        heartbeat("ignored: this try is over")
-        log.append("went on")
-        return "too late"
+        match step_info().attempt:
+            case 1:
+                heartbeat(1)
+                heartbeat(2)
+                heartbeat()
+                gate.wait(10)
+                heartbeat("ignored: this try is over")
+                over.set()
+                return "too late"
+            case 2:
+                gate.set()
+                while not over.wait(0.01):
+                    heartbeat()
+                raise ValueError
+            case _:
+                return step_info().heartbeat
 
     @flow
     async def calls() -> Any:
-        found = await copies()
-        await holds()
-        return found
-
-    @step
-    async def holds() -> None:
-        gate.set()
-        await until(lambda: bool(log))
-        await asyncio.sleep(0)
+        return await copies()
 
     async def main() -> None:
         async with rig(calls) as here:
             assert await here.result(calls()) == 2
-            assert await here.kinds() == ["attempt copies", "step copies", "step holds"]
-            assert (told_twice.is_set(), log) == (True, ["went on"])
+            assert over.is_set()
+            first, second = [e.error for e in await here.entries() if isinstance(e, AttemptFailed)]
+            assert "gave no heartbeat for 0.2 s" in first
+            assert "ValueError" in second
 
     run(main)
 
@@ -191,7 +193,7 @@ def test_sync_steps_wait_for_a_thread_is_no_silence() -> None:
     def blocks_the_only_thread() -> None:
         gate.wait(10)
 
-    @step(heartbeat_timeout=0.2)
+    @step(heartbeat_timeout=0.5)
     def quick() -> str:
         return "in time"
 
@@ -202,8 +204,32 @@ def test_sync_steps_wait_for_a_thread_is_no_silence() -> None:
     async def main() -> None:
         with ThreadPoolExecutor(1) as pool:
             async with rig(calls, pool=pool) as here:
-                asyncio.get_running_loop().call_later(0.4, gate.set)
+                asyncio.get_running_loop().call_later(0.7, gate.set)
                 assert await here.result(calls()) == "in time"
+
+    run(main)
+
+
+def test_thread_that_tells_all_the_time_is_not_silent_and_its_last_word_counts() -> None:
+    @step(heartbeat_timeout=1, retry=RetryPolicy(max_attempts=2, initial=0))
+    def chatters() -> Any:
+        if step_info().attempt == 2:
+            return step_info().heartbeat
+        end = time.monotonic() + 1.5
+        n = 0
+        while time.monotonic() < end:
+            n += 1
+            heartbeat(n)
+        log.append(n)
+        raise ValueError
+
+    @flow
+    async def calls() -> Any:
+        return await chatters()
+
+    async def main() -> None:
+        async with rig(calls) as here:
+            assert [await here.result(calls())] == log
 
     run(main)
 
