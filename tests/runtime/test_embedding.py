@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from ergon_runtime import Scheduler, Status, Worker, flow, invoke, open_store, sleep, step, wait_signal
+from ergon_runtime import Executor, Scheduler, Status, Worker, flow, invoke, open_store, sleep, step, wait_signal
 from tests.runtime.workers import run, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,6 +132,35 @@ def test_cancelled_program_lets_running_steps_end_and_closes_all(url: str) -> No
             await task
         assert begun == ["short", "short ended"]
         await until(lambda: others() == before)
+
+    run(main)
+
+
+def test_executor_that_is_cancelled_hands_the_flow_back_and_the_next_goes_on(url: str) -> None:
+    async def main() -> None:
+        async with open_store(url) as store:
+            first = asyncio.create_task(Executor(embedded_two_short(), store, id="one").run())
+            await until(lambda: begun == ["short"])
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            assert begun == ["short", "short ended"]
+            assert await Scheduler(store).handle("one").status() is Status.PENDING
+            await Executor(embedded_two_short(), store, id="one").run()
+            assert begun == ["short", "short ended"] * 2
+
+    run(main)
+
+
+def test_join_waits_until_the_worker_is_shut_down() -> None:
+    async def main() -> None:
+        async with open_store("memory://") as store:
+            running = await Worker(store).register(embedded_all).start()
+            joined = asyncio.create_task(running.join())
+            await asyncio.sleep(0)
+            assert not joined.done()
+            await running.shutdown()
+            await joined
 
     run(main)
 
