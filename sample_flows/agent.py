@@ -1,8 +1,8 @@
 """An agent: a model is asked what to do, its tools are used, the answers go back to it, until it has an answer.
 
-Each question to the model and each use of a tool is a step: it is paid for once, whatever dies. Tools that the model
-asks for together run side by side. A dangerous one waits for a person. The model here is a script that works offline;
-to use a real one, change the body of `ask_model`.
+Each question to the model and each use of a tool is a step: once its answer is recorded it is not asked again, whatever
+dies. Tools that the model asks for together run side by side. A dangerous one waits for a person. The model here is a
+script that works offline; to use a real one, change the body of `ask_model`.
 
     ergon worker -m sample_flows/agent.py
     ergon schedule agent -m sample_flows/agent.py -a 'question=Is Rome warmer than Oslo? Then tidy up.' --id weather
@@ -10,9 +10,10 @@ to use a real one, change the body of `ask_model`.
     ergon signal approve-tidy '{"ok": true, "by": "Ada"}' --flow weather
     ergon inspect weather
 
-It ends with {"text": "Rome: 24 degrees; Oslo: 11 degrees. The desk is tidy.", "turns": 3}, and after {"ok": false} with
-"... Ada does not want me to tidy up.". A model that does not come to an end is stopped after `turns` questions. A long
-conversation begins a new life every `fresh_after` messages (continue_as_new), so that its journal stays short.
+It ends with {"text": "Rome: 24 degrees; Oslo: 11 degrees. The desk is tidy.", "turns": 3}; if Ada says {"ok": false,
+"by": "Ada"}, with "... Ada says no to tidy_up.". A model that comes to no end is stopped after `turns` questions. As
+each question carries the whole conversation, a long one would make a large journal: every `fresh_after` messages the
+flow begins anew (continue_as_new) with an empty one; this is also the place to shorten what was said.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Turn:
 
     role: str
     text: str
-    calls: list[ToolCall] = field(default_factory=list["ToolCall"])
+    calls: list[ToolCall] = field(default_factory=list[ToolCall])
     of: str | None = None
 
 
@@ -73,7 +74,8 @@ async def ask_model(talk: list[Turn]) -> Turn:
 
 @step(retry=RetryPolicy.STANDARD, timeout=30)
 async def weather(place: str) -> str:
-    return f"{place}: {({'Rome': 24}).get(place, 11)} degrees"
+    known = {"Rome": 24, "Oslo": 11}  # stands for a service
+    return f"{place}: {known[place]} degrees" if place in known else f"Nobody knows {place}"
 
 
 @step
@@ -88,11 +90,11 @@ DANGEROUS = {"tidy_up"}
 async def use(call: ToolCall) -> Turn:
     """Flow code, not a step: it may wait for a person. What goes wrong is told to the model, for it to think again."""
     if call.tool not in TOOLS:
-        return Turn("tool", f"There is no tool {call.tool}.", of=call.id)
+        return Turn("tool", f"There is no {call.tool}.", of=call.id)
     if call.tool in DANGEROUS:
         consent = await wait_signal(f"approve-{call.id}", Consent)
         if not consent.ok:
-            return Turn("tool", f"{consent.by} does not want me to tidy up.", of=call.id)
+            return Turn("tool", f"{consent.by} says no to {call.tool}.", of=call.id)
     try:
         return Turn("tool", await TOOLS[call.tool](call.text), of=call.id)
     except (OSError, ValueError) as error:

@@ -55,7 +55,7 @@ def test_conversation_of_many_messages_goes_on_in_a_life_of_its_own_and_asks_not
 
 def test_tool_that_is_not_there_is_told_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sample.TOOLS, "tidy_up")
-    assert text_of().endswith("There is no tool tidy_up.")
+    assert text_of().endswith("There is no tidy_up.")
 
 
 def test_error_of_a_tool_is_told_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ CASES = [
         lambda: agent("Is it warm?"),
         ("agent", "-a", "question=Is it warm?"),
         signals=(NO,),
-        result={"text": f"{FOUND} Ada does not want me to tidy up.", "turns": 3},
+        result={"text": f"{FOUND} Ada says no to tidy_up.", "turns": 3},
         steps=STEPS,
     ),
     Case(
