@@ -120,7 +120,8 @@ def _meant(where: str, step: object) -> str | StepDefinition:
         return step.definition
     if isinstance(step, str):
         return step
-    raise DefinitionError(f"{where} takes steps and names of steps, not {step!r}; put @step on it")
+    fix = "put @step on it" if callable(step) else "several go into a list"
+    raise DefinitionError(f"{where} takes steps and names of steps, not {step!r}; {fix}")
 
 
 def _place(step: StepDefinition) -> str:

@@ -106,6 +106,24 @@ def test_d3_after_a_failure_nothing_starts_and_what_runs_is_recorded() -> None:
     assert kinds == ["step b", "step a", "step last", "step side"]
 
 
+@pytest.mark.parametrize("error", [Boom("x"), asyncio.CancelledError("x")], ids=repr)
+def test_d3_error_of_any_kind_is_raised_as_itself(error: BaseException) -> None:
+    class Raises(Sums):
+        @step
+        async def b(self) -> int:
+            raise error
+
+    async def code(self: Any) -> Any:
+        try:
+            await run_dag(self)
+        except BaseException as caught:
+            return [type(caught).__name__, str(caught)]
+
+    result, kinds = run(sums(code, base=Raises), {"a": 1})
+    assert result == [type(error).__name__, "x"]
+    assert sorted(kinds) == ["step a", "step b", "step side"]
+
+
 @pytest.mark.parametrize(("seconds", "first"), [({"a": 2, "b": 1}, "b"), ({"a": 1, "b": 2}, "a")])
 def test_d3_first_failure_delivered_is_raised(seconds: dict[str, float], first: str) -> None:
     result, _ = run(sums(all_of_it), seconds, {"a": 1, "b": 1})
@@ -190,5 +208,5 @@ def test_wrong_final_and_wrong_objects_are_refused_at_the_call() -> None:
         return said
 
     result, _ = run(sums(code))
-    assert [message.rpartition("; ")[2] for message in result[:2]] == ["did you mean double?", "put @step on it"]
+    assert [message.rpartition("; ")[2] for message in result[:2]] == ["did you mean double?", "several go into a list"]
     assert "not Sums(" in result[2]

@@ -217,7 +217,10 @@ def test_wired_function_that_is_no_method_is_refused() -> None:
 @pytest.mark.parametrize(
     ("wired", "message"),
     [
-        ({"depends_on": 3}, r"step a: depends_on= takes steps and names of steps, not 3"),
+        (
+            {"depends_on": {"b"}},
+            r"step a: depends_on= takes steps and names of steps, not {'b'}; several go into a list",
+        ),
         ({"depends_on": [no_op]}, r"not <function no_op .*; put @step on it"),
         ({"inputs": {"x": None}}, r"step a: inputs= takes steps and names of steps, not None"),
         ({"inputs": ["x"]}, r"step a: inputs= takes a dict from parameters to steps, not \['x'\]"),

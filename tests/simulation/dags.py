@@ -39,7 +39,7 @@ def wired(seed: int) -> Wired:
     with registry.isolated():
         for name in random.sample(names, len(names)):
             kind = random.choice(["async", "async", "async", "sync", "stubborn", "bitter", "slow"])
-            fails, tries = random.choice([0, 0, 0, 0, 1, 2]), random.choice([1, 1, 2])
+            fails, tries = random.choice([0, 0, 0, 0, 1, 2]), random.choice([0, 1, 1, 1, 2])
             told = needs[name][0] if needs[name] and random.random() < 0.7 else None
             others = needs[name] if told is None else needs[name][1:]
             space[name] = make_method(name, kind, tries, fails, others, told)

@@ -91,19 +91,26 @@ def _make_async(name: str, kind: str, once: bool, options: dict[str, Any]) -> An
 
 
 def make_method(name: str, kind: str, tries: int, fails: int, needs: Sequence[str], told: str | None) -> Any:
-    """A step of a DAG, which needs others and is told what one of them gave. It notes that it begins after them."""
+    """A step of a DAG, which needs others and is told what one of them gave; it begins by saying that it is after them.
+    With no tries it is at most once."""
     retry = RetryPolicy(max_attempts=tries, initial=0.2, multiplier=2) if tries > 1 else None
-    inputs = None if told is None else {"told": told}
-    options: dict[str, Any] = {"name": name, "retry": retry, "depends_on": needs, "inputs": inputs}
+    inputs, once = None if told is None else {"told": told}, tries == 0
+    options: dict[str, Any] = {
+        "name": name,
+        "retry": retry,
+        "at_most_once": once,
+        "depends_on": needs,
+        "inputs": inputs,
+    }
     every = [*needs, *(inputs or {}).values()]
 
     def sync_body(self: object, told: str = "", fails: int = fails) -> str:
         present[0].after(step_info(), every)
-        return _sync_body(name, told, fails, False)
+        return _sync_body(name, told, fails, once)
 
     async def async_body(self: object, told: str = "", fails: int = fails) -> str:
         present[0].after(step_info(), every)
-        return await _async_body(name, kind, told, fails, False)
+        return await _async_body(name, kind, told, fails, once)
 
     body: Any = sync_body if kind == "sync" else async_body
     return step(**options, timeout=0.4 if kind == "slow" else None)(body)
