@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("ergon_cli.commands.worker", "Run flows: claim those that are due, and run their steps."),
     "schedule": ("ergon_cli.commands.schedule", "Schedule a flow and print its id."),
+    "run": ("ergon_cli.commands.run", "Run a flow here, to its end, and print its result."),
     "signal": ("ergon_cli.commands.signal", "Send a signal."),
     "inspect": ("ergon_cli.commands.inspect", "Show a flow: why it is not over, its steps, its end."),
     "replay": ("ergon_cli.commands.replay", "Check that the flow code of today fits what is recorded."),

@@ -178,13 +178,16 @@ class Executor(Generic[T]):
 
     async def run(self) -> T:
         """Schedule the flow if it is not there, run it, and give its result. Raises what `FlowHandle.result` raises."""
-        handle: FlowHandle[T] = await Scheduler(self._store).schedule(self._flow, id=self._id)
-        only = [handle.id, *await _descendants(self._store, handle.id)]
-        running: RunningWorker = await Worker(self._store).register(self._flow).register_all().start(only=only)
-        try:
+        handle, running = await self.start()
+        async with running:
             return await handle.result()
-        finally:
-            await running.shutdown()
+
+    async def start(self, *, concurrency: int = 100, lease: float = 15.0) -> tuple[FlowHandle[T], RunningWorker]:
+        """Schedule the flow if it is not there and begin to run it: its handle, and the worker, to be shut down."""
+        handle: FlowHandle[T] = await Scheduler(self._store).schedule(self._flow, id=self._id)
+        only = [handle.id, *await live_descendants(self._store, handle.id)]
+        worker = Worker(self._store, concurrency=concurrency, lease=lease)
+        return handle, await worker.register(self._flow).register_all().start(only=only)
 
 
 async def create_flow(
@@ -223,10 +226,11 @@ async def send_signal(
     return await send_signal_text(store, name, text, flow=flow, message_id=message_id)
 
 
-async def _descendants(store: Store, flow_id: str) -> list[str]:
+async def live_descendants(store: Store, flow_id: str) -> list[str]:
+    """The ids of a flow's children that have not ended, of their children, and so on."""
     found: list[str] = []
     for child in await live_children(store, flow_id):
-        found += [child, *await _descendants(store, child)]
+        found += [child, *await live_descendants(store, child)]
     return found
 
 

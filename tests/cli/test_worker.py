@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
@@ -11,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from ergon_cli.commands import worker as command
+from ergon_cli.serving import SafeFormatter, Stop
 from ergon_runtime import RunningWorker, Store
 from tests.cli.shell import Shell, in_store
 
@@ -79,12 +78,12 @@ def test_first_signal_drains_and_the_second_stops_at_once(
 ) -> None:
     ended: list[int] = []
     monkeypatch.setattr(os, "_exit", ended.append)
-    stop, running = asyncio.Event(), cast(RunningWorker, Busy())
-    command._on_signal(number, stop, running)
-    assert stop.is_set()
+    stop = Stop(cast(RunningWorker, Busy()))
+    stop.on_signal(number)
+    assert (stop.asked, stop.code) == (True, code)
     assert ended == []
     assert capsys.readouterr().err.startswith("draining: 3 running flows")
-    command._on_signal(number, stop, running)
+    stop.on_signal(number)
     assert ended == [code]
     assert capsys.readouterr().err.startswith("stopped at once")
 
@@ -94,7 +93,7 @@ def test_log_lines_are_shown_and_never_obeyed() -> None:
         raise ValueError("\x1b[2J\u202e")
     except ValueError:
         record = logging.LogRecord("name", logging.ERROR, "", 1, "a\tb \x1b[31m\r", None, sys.exc_info())
-    lines = command.SafeFormatter("%(levelname)s %(message)s").format(record).split("\n")
+    lines = SafeFormatter("%(levelname)s %(message)s").format(record).split("\n")
     assert all(line.isprintable() for line in lines)
     assert lines[0].endswith("a\\x09b \\x1b[31m\\x0d")
     assert lines[-1] == "ValueError: \\x1b[2J\\u202e"

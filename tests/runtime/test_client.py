@@ -292,3 +292,16 @@ def _foreign_error() -> str:
 async def _exists_and_waits(here: object, flow_id: str) -> bool:
     row = await here.store.get(flow_id)  # type: ignore[attr-defined]  # a Shop
     return row is not None and row.status is Status.WAITING and bool(row.waits)
+
+
+def test_executor_that_is_started_gives_the_handle_and_the_worker_to_shut_down() -> None:
+    async def main() -> None:
+        async with open_store("memory://") as store:
+            handle, running = await Executor(client_decides(), store, id="d").start(concurrency=1)
+            async with running:
+                while await handle.status() is not Status.WAITING:
+                    await store.wait("", 0.05)
+                await handle.signal("decision", ClientDecision(True, Decimal("1")))
+                assert await handle.result() == ClientDecision(True, Decimal("1"))
+
+    run(main)

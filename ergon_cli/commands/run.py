@@ -1,0 +1,117 @@
+"""`ergon run`: one flow here, in this process, to its end, with its timers and children; its result on stdout.
+
+It is `schedule` and a worker in one, and takes memory:// as well, where nothing is kept. What flow code, steps and the
+processes that they start print goes to stderr.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Generator
+from typing import Annotated
+
+import typer
+
+from ergon_cli.arguments import parse_arguments
+from ergon_cli.exits import CommandError, ExitCode
+from ergon_cli.hashseed import under_hash_seed
+from ergon_cli.loading import default_module, find_flow, load_flows
+from ergon_cli.options import State, shared
+from ergon_cli.render import note
+from ergon_cli.serving import heed_signals, log_to_stderr
+from ergon_cli.starting import (
+    ArgOption,
+    FlowArgument,
+    IdOption,
+    InputOption,
+    VersionOption,
+    check_id,
+    show_outcome,
+    worker_command,
+)
+from ergon_cli.waiting import until_over
+from ergon_runtime import Executor, FlowValue, Outcome, Store, open_store, registry
+from ergon_runtime.codec import describe_error
+from ergon_runtime.config import Config, parse_duration
+
+app = typer.Typer()
+GRACE = 5.0
+"""Seconds that running steps have left when --timeout has passed."""
+
+
+@app.command("run", epilog="\b\nExamples:\n  ergon run hello\n  ergon run OrderFlow -a order_id=A-17 --store memory://")
+@shared
+async def run(
+    state: State,
+    flow: FlowArgument,
+    arg: ArgOption = None,
+    given: InputOption = None,
+    flow_id: IdOption = None,
+    version: VersionOption = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="DURATION", help="Stop after this; exit 124.")
+    ] = None,
+) -> ExitCode:
+    """Run a flow here, to its end, and print its result."""
+    check_id(flow_id)
+    patience = parse_duration(timeout) / 1000 if timeout is not None else None
+    config = state.load(memory=True)
+    if not config.modules:
+        default_module(config.root)  # in a wrong folder this ends it, before a store is created there
+    kept = not config.store_url.startswith("memory:")
+    if kept:
+        async with open_store(config.store_url) as store:
+            identity = await store.identity()
+        under_hash_seed(identity.hash_seed)
+    definition = find_flow(load_flows(config, registry), flow, version)
+    value: FlowValue[object] = FlowValue(definition, parse_arguments(definition, arg or (), given))
+    log_to_stderr()
+    async with open_store(config.store_url) as store:
+        executor = Executor(value, store, id=flow_id)
+        with _prints_to_stderr():
+            flow_id, outcome = await _run(store, executor, config, patience, state, kept=kept)
+    if outcome.error is not None and not kept:
+        note(describe_error(outcome.error).traceback or "")  # it can be seen nowhere else
+    hint = f"see: ergon inspect {flow_id}" if kept else None
+    return show_outcome(flow_id, definition, outcome, hint, as_json=state.json)
+
+
+async def _run(
+    store: Store, executor: Executor[object], config: Config, patience: float | None, state: State, *, kept: bool
+) -> tuple[str, Outcome]:
+    """The flow's id, and how it ended. Raises CommandError when it did not."""
+    handle, running = await executor.start(concurrency=config.concurrency, lease=config.lease / 1000)
+    stop = heed_signals(running)
+    over = asyncio.create_task(until_over(store, handle, kept=kept, tell=not state.json))
+    ends = [over, asyncio.create_task(stop.wait()), asyncio.create_task(running.join())]
+    done, rest = await asyncio.wait(ends, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+    for task in rest:
+        task.cancel()
+    with contextlib.suppress(TimeoutError):  # shut down too slowly it aborts
+        async with asyncio.timeout(None if done else GRACE):
+            await running.shutdown()
+    for task in done:
+        task.result()
+    status = await handle.status()
+    if status.ended:
+        return handle.id, await handle.outcome()
+    code, said = (stop.code, "was stopped") if stop.asked else (ExitCode.TIMEOUT, "has not ended in time")
+    hint = f"it is kept, and goes on: {worker_command(state)}" if kept else "memory:// keeps nothing of it"
+    raise CommandError(code, f"flow {handle.id} {said}: it is {status}", hint)
+
+
+@contextlib.contextmanager
+def _prints_to_stderr() -> Generator[None]:
+    """What is written to stdout goes to stderr, also by processes that steps start."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)

@@ -1,0 +1,74 @@
+"""What `worker` and `run` share: how a process that runs flows is stopped, and how it logs.
+
+The first SIGTERM or SIGINT drains: running steps end, the rest is handed back. The second stops at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from types import TracebackType
+
+from ergon_cli.exits import ExitCode
+from ergon_cli.render import note
+from ergon_cli.text import safe
+from ergon_runtime import ReplayFilter, RunningWorker
+
+STOP_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+class Stop:
+    """Whether a signal asked to stop; `code` is what the shell should see then."""
+
+    def __init__(self, running: RunningWorker) -> None:
+        self.code = ExitCode.OK
+        self._asked, self._running = asyncio.Event(), running
+
+    @property
+    def asked(self) -> bool:
+        return self._asked.is_set()
+
+    async def wait(self) -> None:
+        """Until a signal asks."""
+        await self._asked.wait()
+
+    def on_signal(self, number: signal.Signals) -> None:
+        """The first signal asks, the second ends the process."""
+        if self.asked:
+            sys.stderr.write("stopped at once; unfinished flows are taken over when their leases end\n")
+            sys.stderr.flush()
+            os._exit(STOP_CODES[number])
+        self.code = STOP_CODES[number]
+        self._asked.set()
+        note(f"draining: {self._running.busy} running flows come to rest (again: stop at once)")
+
+
+def heed_signals(running: RunningWorker) -> Stop:
+    """From now on signals stop this worker."""
+    stop, loop = Stop(running), asyncio.get_running_loop()
+    for number in STOP_CODES:
+        loop.add_signal_handler(number, stop.on_signal, number)
+    return stop
+
+
+class SafeFormatter(logging.Formatter):
+    """One record, one line: what came from a store or a flow cannot forge another, nor rule the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
+        return safe(super().formatMessage(record))
+
+    def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802  logging's name
+        return "\n".join(safe(line) for line in super().formatException(ei).split("\n"))
+
+
+def log_to_stderr() -> None:
+    """Show what flows and Ergon log, but for replays."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(ReplayFilter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -1,0 +1,71 @@
+"""Waiting for a flow that runs here: until it is over, or nothing can wake it any more.
+
+A flow rests when it is blocked, or waits with nothing due. If all that live of it and its children rest, it would be
+waited for in vain. Only a signal could still come, and into memory:// nobody can send one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from ergon_cli.exits import CommandError, ExitCode
+from ergon_cli.render import note
+from ergon_cli.why import why_line
+from ergon_runtime import FlowHandle, FlowRow, Outcome, Status, Store
+from ergon_runtime.client import live_descendants
+from ergon_runtime.view import Why, view_row
+
+LOOK = 0.5
+"""Seconds between two looks at a flow that has not ended."""
+
+
+async def until_over(store: Store, handle: FlowHandle[object], *, kept: bool, tell: bool) -> Outcome:
+    """How the flow ends. `kept`: the store outlives this process, so others may send signals; `tell` of waits for them.
+
+    Raises CommandError: FLOW_FAILED when nothing can wake it any more; StoreError.
+    """
+    told: set[tuple[str | None, str | None]] = set()
+    before: dict[str, str | None] = {}
+    while True:
+        with contextlib.suppress(TimeoutError):
+            return await handle.outcome(timeout=LOOK)
+        family = await _family(store, handle.id)
+        # Rows are read one by one, so what rests has to be the same twice.
+        heads = {row.id: row.head for row in family} if all(_rests(row, kept=kept) for row in family) else {}
+        if heads and heads == before:
+            raise await _in_vain(store, family[-1], kept=kept)
+        before = heads
+        why, now = await _why(store, family[-1])
+        if kept and tell and why is not None and why.deepest.kind == "signal":
+            signal = (why.deepest.flow_id, why.deepest.name)
+            if signal not in told:
+                note(f"flow {handle.id} {why_line(why, now)}: {why.fix}")
+            told.add(signal)
+
+
+async def _family(store: Store, flow_id: str) -> list[FlowRow]:
+    """What lives of a flow and its children; the flow itself comes last."""
+    ids = [*await live_descendants(store, flow_id), flow_id]
+    return [row for each in ids if (row := await store.get(each)) is not None]
+
+
+def _rests(row: FlowRow, *, kept: bool) -> bool:
+    if row.status is Status.WAITING and row.due is None:
+        return not (kept and any(wait.channel.startswith("signal:") for wait in row.waits))
+    return row.status is Status.BLOCKED
+
+
+async def _why(store: Store, row: FlowRow) -> tuple[Why | None, int]:
+    now = await store.now()
+    return (await view_row(store, row, now=now, workers=await store.workers())).why, now
+
+
+async def _in_vain(store: Store, row: FlowRow, *, kept: bool) -> CommandError:
+    why, now = await _why(store, row)
+    said = f"flow {row.id} {why_line(why, now)}" if why is not None else f"flow {row.id} does not go on"
+    hint = (
+        f"see: ergon inspect {row.id}"
+        if kept
+        else "memory:// cannot be reached: name a file, --store sqlite:///ergon.db"
+    )
+    return CommandError(ExitCode.FLOW_FAILED, said, hint)
