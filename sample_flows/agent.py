@@ -14,6 +14,10 @@ It ends with {"text": "Rome: 24 degrees; Oslo: 11 degrees. The desk is tidy.", "
 "by": "Ada"}, with "... Ada says no to tidy_up.". A model that comes to no end is stopped after `turns` questions. As
 each question carries the whole conversation, a long one would make a large journal: every `fresh_after` messages the
 flow begins anew (continue_as_new) with an empty one; this is also the place to shorten what was said.
+
+    ergon run agent -m sample_flows/agent.py -a question=Weather? --id asked
+
+needs no worker, prints the answer, and waits for the signal as well, sent to `--flow asked` from another terminal.
 """
 
 from __future__ import annotations

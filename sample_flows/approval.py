@@ -12,6 +12,10 @@ It ends with {"document": "D-7", "address": "/documents/D-7", "approved_by": ["M
 it waits for. A refusal, such as '{"approved": false, "by": "Leo", "reason": "not so"}', makes it fail with Rejected, no
 answer within `patience` (seconds, a day unless told) with NoAnswer, a document without a title with BadDocument. A
 payload that is no verdict, such as '"fine"', is set aside, and the flow waits on.
+
+    ergon run Approval -m sample_flows/approval.py -a 'document={"id": "D-8", "title": "Fees"}' -a patience=60
+
+needs no worker. It waits for the same signals, sent from another terminal, a minute for each.
 """
 
 from __future__ import annotations

@@ -8,7 +8,10 @@
 
 They print {"order": "O-1", "version": "v1.0", "payment": "pay-O-1 at try 3", "parcel": "parcel-O-1"}, and the like with
 v2.0, which is the last one defined. A flow keeps the version that it was scheduled with, and a worker serves both. With
-`customer=Mallory` it fails with CheckFailed before anything is paid, with `card=empty` with PaymentDeclined.
+`customer=Mallory` it fails with CheckFailed before anything is paid, with `card=empty` with PaymentDeclined. Without a
+worker, here and now, children included:
+
+    ergon run Purchase -m sample_flows/comprehensive.py -a order=O-3 -a customer=Eve
 """
 
 from __future__ import annotations

@@ -19,6 +19,11 @@ their very code has blocked, so save the file with some change, a comment will d
 
 `careful` is the right way, and gets through all this: what comes from outside comes through a step, and is recorded.
 For time, chance and ids there are now(), random() and uuid4(), which are the same in every replay.
+
+    ergon run careful -m sample_flows/determinism.py -a price=100 --id good
+
+prints what it comes to, such as {"number": ..., "total": "100", ...}, after `ergon signal pay --flow good` in another
+terminal.
 """
 
 from __future__ import annotations

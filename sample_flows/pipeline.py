@@ -9,7 +9,9 @@ retries that keep what succeeded: batch 1 finds no machine at its first two trie
 
 It prints {"batches": 3, "largest": ..., "mean": ...}: of all singular values, just as numpy computes them in one go.
 The second child flow shows `attempt 3`, with `centre` tried once. An array is stored as it is, up to 2 MiB; pass larger
-ones as the path of a file.
+ones as the path of a file. Without a worker, here and now:
+
+    ergon run pipeline -m sample_flows/pipeline.py -a batches=5
 """
 
 from __future__ import annotations

@@ -11,7 +11,9 @@ Every flow here shows one way. What fails, fails at its first try by design; `er
 These print "report, at try 3", "42, at try 2" and "5 sent". Likewise: see_doctor prints "appointment, at try 2",
 read_number "ValueError, not tried again", catch_bus "walked", pay_bill "5 paid under ...", and build_house "cellar of
 attempt 1, roof of attempt 2". With `-a slow=60` there is time to kill the worker (kill -9) while it sends money; the
-next one prints "5 sent, says the bank".
+next one prints "5 sent, says the bank". Without a worker, here and now:
+
+    ergon run build_house -m sample_flows/retries.py
 """
 
 from __future__ import annotations

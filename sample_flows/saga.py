@@ -16,6 +16,10 @@ trip is given back too:
     ergon schedule trip -m sample_flows/saga.py -a place=Oslo -a think=3600 --id oslo
     ergon cancel oslo
     ergon inspect oslo
+
+Without a worker, here and now:
+
+    ergon run trip -m sample_flows/saga.py -a place=Bergen
 """
 
 from __future__ import annotations
