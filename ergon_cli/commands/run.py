@@ -34,6 +34,7 @@ from ergon_cli.starting import (
 )
 from ergon_cli.waiting import until_over
 from ergon_runtime import Executor, FlowValue, Outcome, Store, open_store, registry
+from ergon_runtime.client import live_descendants
 from ergon_runtime.codec import describe_error
 from ergon_runtime.config import Config, parse_duration
 
@@ -97,10 +98,19 @@ async def _run(
         task.result()
     status = await handle.status()
     if status.ended:
+        if not state.json:
+            await _tell_of_children(store, handle.id, state, kept=kept)
         return handle.id, await handle.outcome()
     code, said = (stop.code, "was stopped") if stop.asked else (ExitCode.TIMEOUT, "has not ended in time")
     hint = f"it is kept, and goes on: {worker_command(state)}" if kept else "memory:// keeps nothing of it"
     raise CommandError(code, f"flow {handle.id} {said}: it is {status}", hint)
+
+
+async def _tell_of_children(store: Store, flow_id: str, state: State, *, kept: bool) -> None:
+    """Detached children may outlive the flow, and others have to clean up."""
+    if left := len(await live_descendants(store, flow_id)):
+        future = f"a worker goes on with them: {worker_command(state)}" if kept else "memory:// keeps nothing of them"
+        note(f"children that have not ended: {left}; {future}")
 
 
 @contextlib.contextmanager

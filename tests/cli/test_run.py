@@ -44,6 +44,10 @@ async def waits_in_child() -> int:
     return await invoke(waits("deep"))
 
 @flow
+async def leaves() -> None:
+    invoke(waits(), detached=True)
+
+@flow
 async def stuck() -> None:
     await asyncio.get_running_loop().create_future()
 
@@ -147,6 +151,15 @@ def test_run_tells_which_signal_it_waits_for_and_takes_it(runs: Shell, monkeypat
     monkeypatch.setattr("ergon_cli.waiting.note", tell)
     assert runs("run", "waits_in_child", "--id", "f") == 0
     assert (runs.out, len(told)) == ("7\n", 1)
+
+
+def test_run_tells_of_children_that_outlive_the_flow(runs: Shell) -> None:
+    assert runs("run", "leaves") == 0
+    assert runs.err.endswith("children that have not ended: 1; a worker goes on with them: ergon worker\n")
+    assert runs("run", "leaves", *MEMORY) == 0
+    assert runs.err.endswith("children that have not ended: 1; memory:// keeps nothing of them\n")
+    assert runs("run", "leaves", "--json") == 0
+    assert "children" not in runs.err
 
 
 def test_run_that_takes_too_long_is_exit_124_and_the_flow_is_kept(runs: Shell) -> None:
