@@ -218,7 +218,7 @@ def test_t6_flow_retry_begins_without_the_details_of_the_life_before() -> None:
     assert log == [None, None]
 
 
-def test_t6_heartbeats_take_no_entries_and_at_most_a_commit_a_second() -> None:
+def test_t6_heartbeats_take_no_entries_and_at_most_one_commit_a_second() -> None:
     @step
     async def chatters() -> None:
         for n in range(1000):
@@ -243,9 +243,36 @@ def test_t6_heartbeats_take_no_entries_and_at_most_a_commit_a_second() -> None:
     assert all(after - before >= 0.999 for before, after in itertools.pairwise(notes))
 
 
+def test_t6_heartbeat_is_committed_at_once_or_a_second_after_the_last_and_once() -> None:
+    @step
+    async def tells() -> None:
+        for wait in (5, 0.5, 10):
+            await asyncio.sleep(wait)
+            heartbeat(wait)
+        await asyncio.sleep(10)
+
+    @flow
+    async def calls() -> None:
+        await tells()
+
+    async def main() -> list[float]:
+        store = Counting()
+        here = Rig(store)
+        here.start(calls)
+        await here.result(calls())
+        await here.close()
+        return store.notes
+
+    assert virtual(main) == [5, 6, 15.5]
+
+
 UNREADABLE = (
     b'{"key": "copies", "digest": "%s", "detail": "{\\"$no\\": 1}", "attempt": 1, "worker": "\\ud800", '
     b'"started": 1, "at": 1}'
+)
+SURROGATE = (
+    b'{"life": 1, "heartbeats": [{"key": "\\ud800", "digest": "d", "detail": null, "attempt": 1, "worker": "w", '
+    b'"started": 1, "at": 1}]}'
 )
 
 
@@ -260,6 +287,7 @@ UNREADABLE = (
         b'{"life": 1, "heartbeats": [5, {}, {"key": "copies"}], "why": "x"}',
         b'{"life": 1, "heartbeats": [ITEM], "why": {"times": "x"}}',
         b'{"life": 2, "heartbeats": [ITEM]}',
+        SURROGATE,
     ],
     ids=str,
 )
