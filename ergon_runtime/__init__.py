@@ -142,8 +142,8 @@ _NAMES_IN = {
         FlowNotFound LeaseLost NonRetryableError OutcomeUnknown RetryableError SchemaMismatch StoreCorrupt StoreError
         StoreUnavailable""",
     "logs": "ReplayFilter",
-    "primitives": """ChildHandle StepInfo as_completed continue_as_new heartbeat invoke now patched random sleep sleep_until
-        step_info uuid4 wait_signal""",
+    "primitives": """ChildHandle StepInfo as_completed continue_as_new heartbeat invoke now patched random sleep
+        sleep_until step_info uuid4 wait_signal""",
     "stores": "Store StoreIdentity open_store",
     "worker": "RunningWorker Worker",
 }
