@@ -93,8 +93,9 @@ class WiredSteps:
             raise DefinitionError(f"{self._owner} has {len(called)} steps called {step.name}, at {places}; rename one")
         wired = (step.options.wiring or Wiring((), {})).inputs
         parameters = step.shape.names
-        for parameter in wired.keys() - {*parameters}:
-            raise DefinitionError(f"{_place(step)} has no parameter {parameter!r}{_guess(parameter, parameters)}")
+        for parameter in wired:
+            if parameter not in parameters:
+                raise DefinitionError(f"{_place(step)} has no parameter {parameter!r}{_guess(parameter, parameters)}")
         for parameter in parameters:
             if parameter not in wired and parameter not in step.shape.defaults:
                 raise DefinitionError(
