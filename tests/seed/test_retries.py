@@ -142,6 +142,20 @@ async def test_d14_policy_of_a_step_is_not_multiplied_by_one_nobody_gave(store: 
 
 
 @flow(retry=QUICK)
+async def retry_both() -> None:
+    ran["flow"] += 1
+    await retry_asked_for()
+
+
+@on_each_store
+async def test_d14_policies_multiply_only_where_both_were_given(store: Store) -> None:
+    """They did so unasked. Whoever gives both asks for the product."""
+    with pytest.raises(Busy):
+        await run_all(store, retry_both(), serve=[retry_both])
+    assert ran == {"flow": 3, "step": 9}
+
+
+@flow(retry=QUICK)
 async def retry_after_a_caught_error() -> str:
     try:
         await retry_declined()

@@ -13,7 +13,7 @@ import pytest
 
 from ergon_runtime import Conflict, Scheduler, Status, Store, Worker, flow, flow_type, step, wait_signal
 from ergon_runtime.core.flows import ClaimRequest, Commit, Message, NewFlow, Send, lane
-from tests.seed.places import Mortal, kinds, listens, on_each_store, row_of, run_all, stands, until, working
+from tests.seed.places import STORES, Mortal, kinds, listens, on_each_store, row_of, run_all, stands, until, working
 
 ran: Counter[str] = Counter()
 
@@ -68,9 +68,10 @@ def test_d12_hostile_bytes_do_run_where_they_are_unpickled(tmp_path: Path) -> No
     assert (tmp_path / "mark").exists()
 
 
+@pytest.mark.parametrize("kind", STORES)
 @pytest.mark.parametrize("n", range(len(hostile(Path("mark")))))
 @pytest.mark.parametrize("place", ["arguments", "journal", "signal"])
-def test_d12_hostile_bytes_in_the_store_run_nothing(place: str, n: int, tmp_path: Path) -> None:
+def test_d12_hostile_bytes_in_the_store_run_nothing(kind: str, place: str, n: int, tmp_path: Path) -> None:
     """Arguments and signals were pickles: whoever could write a row ran code in every worker."""
     mark = tmp_path / "mark"
     bad = hostile(mark)[n]
@@ -92,7 +93,7 @@ def test_d12_hostile_bytes_in_the_store_run_nothing(place: str, n: int, tmp_path
                 assert json.loads(row.note or b"")["why"]["kind"] == "unreadable"
         assert not mark.exists()
 
-    on_each_store(scenario)("memory", tmp_path)
+    on_each_store(scenario)(kind, tmp_path)
 
 
 # --- d22: versions, changed code, ids
@@ -134,8 +135,9 @@ async def safe_changing() -> str:
     return await wait_signal("go", str)
 
 
+@pytest.mark.parametrize("kind", STORES)
 @pytest.mark.parametrize("changed", [["two", "one"], ["one"], ["two"], [], ["one", "one"]])
-def test_d22_steps_swapped_or_removed_are_noticed(changed: list[str], tmp_path: Path) -> None:
+def test_d22_steps_swapped_or_removed_are_noticed(kind: str, changed: list[str], tmp_path: Path) -> None:
     """They were not: the flow went on with what it happened to find."""
 
     async def scenario(store: Store) -> None:
@@ -150,7 +152,7 @@ def test_d22_steps_swapped_or_removed_are_noticed(changed: list[str], tmp_path: 
         assert json.loads(row.note or b"")["why"]["kind"] == "diverged"
         assert await kinds(store, "f") == ["step safe_one", "step safe_two"], "nothing is lost"
 
-    on_each_store(scenario)("memory", tmp_path)
+    on_each_store(scenario)(kind, tmp_path)
 
 
 @flow
