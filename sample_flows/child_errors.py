@@ -17,6 +17,10 @@ and the parent catching a child's error by its class, with its message and attri
 - funds: trying again would not help, so nobody does. The parent catches it: "19.50 short of 99.50".
 - card: not tried again either. The parent does not catch it, so it fails, after one try of its own: exit code 4, and
   "InvalidCard: the card ending in 1234 is not valid".
+
+Without a worker, here and now:
+
+    ergon run buy -m sample_flows/child_errors.py -a trouble=network
 """
 
 from __future__ import annotations

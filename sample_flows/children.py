@@ -16,6 +16,10 @@ The guests are greeted all at once, by the children guests/greet_guest, guests/g
 waits for 2 s and fails; the parent catches that and fails with an error of its own, "ErrandFailed: no errand: the shop
 is closed". With `-a fails=false` it prints "errand done: bread". `subscribe` ends at once; its detached child, of which
 it does not wait for the end, writes 2 s later.
+
+Without a worker, here and now:
+
+    ergon run unpack_box -m sample_flows/children.py
 """
 
 from __future__ import annotations

@@ -12,6 +12,10 @@ for them, as it would be with `invoke`. Steps stay steps: a helper that calls so
 The checkout ends with {"order": "A-17", "payment": "captured auth-A-17", "shelves": ["shelf-pen", "shelf-ink"]}, and
 `inspect` shows the steps of all parts in the one flow: `check`, `authorize` and `capture` of the payment, `reserve` of
 each item, side by side. CardPayment alone prints "captured auth-B-4".
+
+Without a worker, here and now:
+
+    ergon run Checkout -m sample_flows/nested.py -a order=C-1 -a total=3 -a 'items=["pen"]'
 """
 
 from __future__ import annotations

@@ -13,6 +13,10 @@ The order takes 2 s for a fraud check and 3 s in the warehouse. It prints {"orde
 "waited": 5.01}, where `waited` is in seconds. Kill the worker (kill -9) in between and start another: if that is there
 in time, nothing comes later. The trial prints "Ada: your trial is over"; the alarms print ["tea", "eggs", "bread"], in
 the order in which they go off. The shop has 2 s to name a price; it takes 9, so the answer is "7 (as of last year)".
+
+Without a worker, here and now:
+
+    ergon run alarms -m sample_flows/timers.py -a unit=0.5
 """
 
 from __future__ import annotations
