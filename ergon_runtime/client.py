@@ -185,9 +185,8 @@ class Executor(Generic[T]):
     async def start(self, *, concurrency: int = 100, lease: float = 15.0) -> tuple[FlowHandle[T], RunningWorker]:
         """Schedule the flow if it is not there and begin to run it: its handle, and the worker, to be shut down."""
         handle: FlowHandle[T] = await Scheduler(self._store).schedule(self._flow, id=self._id)
-        only = [handle.id, *await live_descendants(self._store, handle.id)]
         worker = Worker(self._store, concurrency=concurrency, lease=lease)
-        return handle, await worker.register(self._flow).register_all().start(only=only)
+        return handle, await worker.register(self._flow).register_all().start(only=[handle.id])
 
 
 async def create_flow(

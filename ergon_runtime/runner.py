@@ -68,8 +68,6 @@ class Runner:
 
     def __init__(self, engine: Engine, claim: Claim, held: HeldLease, resident: Resident | None = None) -> None:
         self.claim, self.held = claim, held
-        self.children: list[str] = []
-        """Ids of the children created here."""
         self._engine, self._resident = engine, resident
         self._machine: FlowMachine | None = None
         self._bodies: StepBodies | None = None
@@ -279,7 +277,6 @@ class Runner:
         self._commits += bool(commit.entries)
         self._floor = max(self._floor, reply.now)
         self._mail = reply.mail
-        self.children += [child.id for child in draft.creates]
         if self._bodies is not None:
             self._bodies.committed(draft)
         if not reply.held and not draft.release:

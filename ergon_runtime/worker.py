@@ -89,7 +89,7 @@ class Worker:
         return self
 
     async def start(self, *, only: Iterable[str] | None = None) -> RunningWorker:
-        """Begin to work. `only` narrows it to these flow ids and the children created under them.
+        """Begin to work. `only` narrows it to the flows of these ids and those below them.
 
         Raises DefinitionError when no flow type is registered.
         """
@@ -127,7 +127,7 @@ class RunningWorker:
         residents: int = RESIDENTS,
     ) -> None:
         self.engine, self.lanes, self.concurrency = engine, tuple(lanes), concurrency
-        self._only = set(only) if only is not None else None
+        self._only = None if only is None else tuple(only)
         self._runners: dict[str, Runner] = {}
         self._sessions: set[asyncio.Task[None]] = set()
         self._residents: OrderedDict[str, Resident] = OrderedDict()
@@ -269,7 +269,7 @@ class RunningWorker:
             lease=self.engine.lease,
             limit=min(room, BATCH),
             lanes=self.lanes,
-            ids=tuple(sorted(self._only)) if self._only is not None else None,
+            under=self._only,
             fingerprint=self.engine.fingerprint,
             alone=alone,
         )
@@ -302,8 +302,6 @@ class RunningWorker:
         finally:
             if self._runners.get(flow) is runner:
                 del self._runners[flow]
-            if self._only is not None:
-                self._only.update(runner.children)
             self._alone = False
             self._look.set()
 

@@ -100,7 +100,8 @@ class ClaimRequest:
     lanes are given.
 
     `lease` is the length in milliseconds. `fingerprint` names the worker's code: flows that diverged under it are
-    passed over (P4). `alone` asks for one suspect flow, and only that (P5). `operator` takes the named ids in whatever
+    passed over (P4). `under` narrows the request to flows of these ids and those below them, whose ids begin with such
+    an id and `/`. `alone` asks for one suspect flow, and only that (P5). `operator` takes the named ids in whatever
     status they are, ended included, as long as nobody holds a lease on them (P3).
     """
 
@@ -109,6 +110,7 @@ class ClaimRequest:
     limit: int
     lanes: tuple[str, ...] = ()
     ids: tuple[str, ...] | None = None
+    under: tuple[str, ...] | None = None
     fingerprint: str | None = None
     alone: bool = False
     operator: bool = False

@@ -119,6 +119,11 @@ def shown_waits(channels: Collection[str]) -> list[str]:
     return sorted([*names, *others])
 
 
+def within(request: ClaimRequest, flow_id: str) -> bool:
+    """Whether a flow is one of those that the request is narrowed to, or below one."""
+    return request.under is None or any(flow_id == top or flow_id.startswith(f"{top}/") for top in request.under)
+
+
 def wanted(request: ClaimRequest, status: Status, lane: str) -> bool:
     """Whether a claim by id takes this flow: an operator chooses by status, a worker by its lanes."""
     if request.operator:

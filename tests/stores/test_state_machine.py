@@ -65,6 +65,7 @@ requests = st.builds(
     limit=st.integers(0, 3),
     lanes=st.lists(st.sampled_from(LANES), max_size=2).map(tuple),
     ids=st.one_of(st.none(), st.none(), st.lists(flow_ids, max_size=3).map(tuple)),
+    under=st.one_of(st.none(), st.none(), st.lists(flow_ids, max_size=2).map(tuple)),
     fingerprint=st.sampled_from((None, None, "f")),
     alone=st.booleans(),
     operator=st.booleans(),

@@ -231,7 +231,7 @@ class MemoryState:
         rows = sorted(self._candidates(request, now), key=_turn)
         if request.operator:
             return rows, []
-        mine = [row for row in rows if _fits(row, request.fingerprint)]
+        mine = [row for row in rows if _fits(row, request)]
         return [r for r in mine if r.recoveries < SUSPECT], [r for r in mine if r.recoveries >= SUSPECT]
 
     def _candidates(self, request: ClaimRequest, now: int) -> Iterator[Row]:
@@ -241,25 +241,26 @@ class MemoryState:
                 r
                 for r in rows
                 if rules.wanted(request, r.status, r.flow.lane)
+                and rules.within(request, r.flow.id)
                 and (_claimable(r, now) or (request.operator and r.token is None))
             )
             return
         for lane in dict.fromkeys(request.lanes):
             due = map(self.flows.__getitem__, self._agenda.due(lane, now))
-            yield from islice((r for r in due if _fits(r, request.fingerprint)), request.limit + 1)
+            yield from islice((r for r in due if _fits(r, request)), request.limit + 1)
             yield from (r for r in map(self.flows.__getitem__, self._agenda.leased(lane)) if _claimable(r, now))
 
     def _next_due(self, request: ClaimRequest, now: int) -> int | None:
         if request.ids is not None:
             rows: Iterable[Row] = [self.flows[i] for i in request.ids if i in self.flows]
         else:
-            rows = (row for lane in request.lanes for row in self._upcoming(lane, now, request.fingerprint))
-        dues = (r.due for r in rows if r.due is not None and r.due > now and _fits(r, request.fingerprint))
+            rows = (row for lane in request.lanes for row in self._upcoming(lane, now, request))
+        dues = (r.due for r in rows if r.due is not None and r.due > now and _fits(r, request))
         return min(dues, default=None)
 
-    def _upcoming(self, lane: str, now: int, fingerprint: str | None) -> Iterator[Row]:
+    def _upcoming(self, lane: str, now: int, request: ClaimRequest) -> Iterator[Row]:
         for queue in self._agenda.later(lane, now):
-            yield from islice((r for _, i in queue if _fits(r := self.flows[i], fingerprint)), 1)
+            yield from islice((r for _, i in queue if _fits(r := self.flows[i], request)), 1)
         yield from map(self.flows.__getitem__, self._agenda.leased(lane))
 
     def _beat(self, beat: Beat, now: int) -> None:
@@ -269,8 +270,9 @@ class MemoryState:
             self.beats.pop(beat.worker, None)
 
 
-def _fits(row: Row, fingerprint: str | None) -> bool:
-    return fingerprint is None or row.fingerprint != fingerprint
+def _fits(row: Row, request: ClaimRequest) -> bool:
+    other_code = request.fingerprint is None or row.fingerprint != request.fingerprint
+    return other_code and rules.within(request, row.flow.id)
 
 
 def _claimable(row: Row, now: int) -> bool:

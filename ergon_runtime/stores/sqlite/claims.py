@@ -6,31 +6,35 @@ flow that is suspect is always one whose owner died, so suspects are found among
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ergon_runtime.core.flows import SUSPECT, Claim, ClaimRequest, Lease
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.sqlite import rows
 from ergon_runtime.stores.sqlite.mailboxes import Mailboxes
 
+_FITS = """(:fingerprint IS NULL OR fingerprint IS NOT :fingerprint) AND (:under IS NULL OR EXISTS (
+    SELECT 1 FROM json_each(:under) AS top
+    WHERE flow.id = top.value OR substr(flow.id, 1, length(top.value) + 1) = top.value || '/'))"""
 _PRIORITY = """SELECT priority FROM flow WHERE lane = ? AND token IS NULL AND due IS NOT NULL AND priority > ?
     ORDER BY priority LIMIT 1"""
-_DUE = """SELECT priority, due, id, 0 FROM flow WHERE lane = :lane AND priority = :priority AND token IS NULL
-    AND due <= :now AND (:fingerprint IS NULL OR fingerprint IS NOT :fingerprint) ORDER BY due, id LIMIT :limit"""
-_LATER = """SELECT due FROM flow WHERE lane = :lane AND priority = :priority AND token IS NULL AND due > :now
-    AND (:fingerprint IS NULL OR fingerprint IS NOT :fingerprint) ORDER BY due LIMIT 1"""
+_DUE = f"""SELECT priority, due, id, 0 FROM flow WHERE lane = :lane AND priority = :priority AND token IS NULL
+    AND due <= :now AND {_FITS} ORDER BY due, id LIMIT :limit"""  # noqa: S608  a constant of ours, as below
+_LATER = f"""SELECT due FROM flow WHERE lane = :lane AND priority = :priority AND token IS NULL AND due > :now
+    AND {_FITS} ORDER BY due LIMIT 1"""  # noqa: S608
 _LENGTH = """SELECT lease_length FROM flow WHERE lane = ? AND token IS NOT NULL AND lease_length > ?
     ORDER BY lease_length LIMIT 1"""
-_LAPSED = """SELECT priority, due, id, recoveries FROM flow
-    WHERE lane = :lane AND token IS NOT NULL AND lease_length = :length AND due <= :now
-    AND (:fingerprint IS NULL OR fingerprint IS NOT :fingerprint)
+_LAPSED = f"""SELECT priority, due, id, recoveries FROM flow
+    WHERE lane = :lane AND token IS NOT NULL AND lease_length = :length AND due <= :now AND {_FITS}
     UNION ALL SELECT priority, due, id, recoveries FROM flow
     WHERE lane = :lane AND token IS NOT NULL AND lease_length = :length AND due > :now + 2 * :length
-    AND (:fingerprint IS NULL OR fingerprint IS NOT :fingerprint)"""
-_LAPSES = """SELECT due FROM flow WHERE lane = :lane AND token IS NOT NULL AND lease_length = :length AND due > :now
-    AND (:fingerprint IS NULL OR fingerprint IS NOT :fingerprint) ORDER BY due LIMIT 1"""
+    AND {_FITS}"""  # noqa: S608
+_LAPSES = f"""SELECT due FROM flow WHERE lane = :lane AND token IS NOT NULL AND lease_length = :length AND due > :now
+    AND {_FITS} ORDER BY due LIMIT 1"""  # noqa: S608
 _ONE = """SELECT priority, due, id, recoveries, token IS NOT NULL, lease_length, fingerprint, status, lane
     FROM flow WHERE id = ?"""
 _TAKE = """UPDATE flow SET status = 'running', token = ?, owner = ?, lease_length = ?, due = ?, alone = ?, started = ?,
@@ -82,7 +86,7 @@ def _candidates(conn: sqlite3.Connection, request: ClaimRequest, now: int) -> It
         return
     for lane in request.lanes:
         wanted = request.limit + 1
-        values = {"fingerprint": request.fingerprint, "lane": lane, "now": now}
+        values = _values(request, lane, now)
         for priority in _priorities(conn, lane):
             if wanted <= 0:
                 break
@@ -102,7 +106,7 @@ def _named(conn: sqlite3.Connection, request: ClaimRequest, ids: tuple[str, ...]
         ready = due is not None and (rules.expired(due, length, now) if leased else due <= now)
         fits = request.fingerprint is None or fingerprint != request.fingerprint
         free = ready or not leased if request.operator else ready and fits
-        if free and rules.wanted(request, rows.known(status), lane):
+        if free and rules.wanted(request, rows.known(status), lane) and rules.within(request, flow):
             yield priority, due, flow, recoveries
 
 
@@ -110,17 +114,24 @@ def _later(conn: sqlite3.Connection, request: ClaimRequest, now: int) -> Iterato
     if request.ids is not None:
         for flow in request.ids:
             row = conn.execute(_ONE, (flow,)).fetchone()
-            if row is not None and (request.fingerprint is None or row[6] != request.fingerprint):
+            if row is None or not rules.within(request, flow):
+                continue
+            if request.fingerprint is None or row[6] != request.fingerprint:
                 yield row[1]
         return
     for lane in request.lanes:
-        values = {"fingerprint": request.fingerprint, "lane": lane, "now": now}
+        values = _values(request, lane, now)
         for priority in _priorities(conn, lane):
             for row in conn.execute(_LATER, values | {"priority": priority}):
                 yield row[0]
         for length in _lengths(conn, lane):
             for row in conn.execute(_LAPSES, values | {"length": length}):
                 yield row[0]
+
+
+def _values(request: ClaimRequest, lane: str, now: int) -> dict[str, Any]:
+    under = None if request.under is None else json.dumps(request.under)
+    return {"fingerprint": request.fingerprint, "under": under, "lane": lane, "now": now}
 
 
 def _priorities(conn: sqlite3.Connection, lane: str) -> Iterator[int]:

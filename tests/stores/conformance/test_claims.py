@@ -68,6 +68,38 @@ async def test_p1_ids_are_claimed_when_due_only(b: Bench) -> None:
     assert claims.next_due == b.clock.now + 9
 
 
+@on_each_store
+async def test_claim_under_a_flow_gets_that_flow_and_those_below_it(b: Bench) -> None:
+    for flow in ("a", "a/kid", "a/kid/1/kid#2", "ab", "a~2/kid", "A/kid", "other", "other/kid"):
+        await b.store.create(new(flow))
+    claims = await b.claims(under=("a", "other/kid"))
+    assert [claim.lease.flow for claim in claims.claims] == ["a", "a/kid", "a/kid/1/kid#2", "other/kid"]
+    assert await b.claimed(under=("a",)) == []
+    assert await b.claimed(under=()) == []
+    assert await b.claimed(ids=("ab", "other"), under=("other",)) == ["other"]
+
+
+@on_each_store
+async def test_claim_under_a_flow_looks_past_others_that_are_due_before(b: Bench) -> None:
+    for n in range(20):
+        await b.store.create(new(f"x{n}", due=b.clock.now - 9))
+    await b.store.create(new("a/kid"))
+    await b.store.create(new("x", due=b.clock.now + 5))
+    await b.store.create(new("a/later", due=b.clock.now + 9))
+    claims = await b.claims(under=("a",), limit=2)
+    assert ([claim.lease.flow for claim in claims.claims], claims.next_due) == (["a/kid"], b.clock.now + 9)
+
+
+@on_each_store
+async def test_claim_under_a_flow_takes_over_its_leases_only(b: Bench) -> None:
+    await b.begin("x")
+    await b.begin("a/kid")
+    b.clock.now += LEASE - 1
+    assert (await b.claims(under=("a",))).next_due == b.clock.now + 1
+    b.clock.now += 1
+    assert await b.claimed(under=("a",)) == ["a/kid"]
+
+
 # P3: operators; P4: fingerprints
 
 
