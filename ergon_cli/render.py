@@ -15,9 +15,12 @@ from ergon_cli.text import clip, json_line, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 GAP = 2
 """Spaces between two columns."""
+INDENT = 4
+"""Spaces before a line below a row, and again when it goes on."""
 LEAST = 12
 """A column that gives way is never narrower."""
 STATUS_STYLES: Mapping[str, str] = {
@@ -59,12 +62,17 @@ def make_console(stream: TextIO) -> Console:
 
 
 def show_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, prose: Sequence[int] = (-1,), wrap: bool = False
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    prose: Sequence[int] = (-1,),
+    wrap: bool = False,
+    below: Sequence[Sequence[str]] = (),
 ) -> None:
     """Rows on stdout. A cell that is a status is coloured on terminals that can.
 
     On a narrow terminal the columns named by `prose` give way, so that what people copy stays whole: they are cut, or
-    with `wrap` go on in the next line.
+    with `wrap` go on in the next line. `below` are lines to show below each row, on terminals only; without `wrap`.
     """
     cells = [[safe(cell) for cell in row] for row in rows]
     if not is_terminal(sys.stdout):
@@ -83,7 +91,26 @@ def show_table(
             table.add_column(column, no_wrap=True, overflow="crop")
     for row in cells if wrap else _fitted(columns, cells, giving, console.width):
         table.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in row))
-    console.print(table)
+    if below:
+        _print_parted(console, table, below)
+    else:
+        console.print(table)
+
+
+def _print_parted(console: Console, table: Table, below: Sequence[Sequence[str]]) -> None:
+    """The table, each of its rows one line, and more lines below some rows, whole, on as many lines as they need."""
+    from rich.text import Text
+
+    with console.capture() as printed:
+        console.print(table)
+    head, *rows = printed.get().splitlines()
+    console.file.write(head + "\n")
+    for row, lines in zip(rows, below, strict=True):
+        console.file.write(row + "\n")
+        for line in lines:
+            pieces = Text(safe(line)).wrap(console, console.width - 2 * INDENT)
+            for place, piece in enumerate(pieces):
+                console.file.write(" " * (INDENT + INDENT * (place > 0)) + piece.plain.rstrip() + "\n")
 
 
 def _fitted(columns: Sequence[str], rows: list[list[str]], prose: set[int], width: int) -> list[list[str]]:

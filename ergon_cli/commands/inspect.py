@@ -18,6 +18,7 @@ from ergon_cli.options import State, shared
 from ergon_cli.render import is_terminal, say, say_json, show_table
 from ergon_cli.stores import existing_store
 from ergon_cli.text import age, clip, duration, safe
+from ergon_cli.tries import try_lines, try_rows
 from ergon_cli.why import error_line, why_line
 from ergon_runtime import Status, Store
 from ergon_runtime.view import FlowView, StepView, iso, view_flow
@@ -68,8 +69,12 @@ def _show(view: FlowView, now: int) -> None:
             _row(label.rstrip(":"), text)
     if view.steps:
         say("")
-        rows = [_cells(step, view, now, relative=terminal) for step in view.steps]
-        show_table(COLUMNS, rows)
+        if terminal:
+            rows = [_cells(step, view, now, relative=True) for step in view.steps]
+            show_table(COLUMNS, rows, below=[try_lines(step, view, now) for step in view.steps])
+        else:
+            for step in view.steps:
+                show_table(COLUMNS, [_cells(step, view, now, relative=False), *try_rows(step)])
     if view.error is not None and view.error.traceback:
         say("")
         for line in view.error.traceback.splitlines():
@@ -131,7 +136,9 @@ def _cells(step: StepView, view: FlowView, now: int, *, relative: bool) -> tuple
 
 
 def _outcome(step: StepView, now: int) -> str:
-    due = f"due {'now' if step.due <= now else 'in ' + duration(step.due - now)}" if step.due is not None else ""
+    due = ""
+    if step.due is not None and step.kind != "marker":
+        due = "due " + ("now" if step.due <= now else f"in {duration(step.due - now)}")
     child = f"-> {step.child}" if step.child else ""
     told = "" if step.detail is None else f": {_one_line(step.detail)}"
     heartbeat = "" if step.heartbeat_at is None else f"heartbeat {age(step.heartbeat_at, now)} ago{told}"

@@ -74,7 +74,7 @@ class ErrorInfo:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One try of a step."""
+    """One try of a step; in a marker `retried`, the attempt of the flow that failed."""
 
     n: int
     worker: str | None
@@ -131,6 +131,7 @@ class StepView:
             "started_at": _time(self.started_at),
             "finished_at": _time(self.finished_at),
             "detail": self.detail,
+            "due": _time(self.due),
         }
 
 

@@ -29,7 +29,7 @@ from ergon_runtime.core.entries import (
 )
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.heartbeats import Heartbeat
-from ergon_runtime.view.model import ErrorInfo, Json, StepKind, StepStatus, StepView, Try
+from ergon_runtime.view.model import ErrorInfo, StepKind, StepStatus, StepView, Try
 from ergon_runtime.view.stored import Note, error_of, value_of
 
 STOPPED = ErrorInfo("CancelledError", "the flow stopped waiting for it")
@@ -43,6 +43,8 @@ class Timeline:
     def __init__(self) -> None:
         self.life = self.attempt = 1
         self.children: list[str] = []
+        self._began: int | None = None
+        """When the flow's present attempt did."""
         self._steps: dict[tuple[StepKind, str], StepView] = {}
         self._open: dict[tuple[StepKind, str], None] = {}
         self._cancels = 0
@@ -96,7 +98,7 @@ class Timeline:
             case Retried() | Continued():
                 self._begin_life(entry)
             case Started():
-                pass
+                self._began = entry.at
             case _:
                 assert_never(entry)
 
@@ -233,11 +235,15 @@ class Timeline:
         self.life = entry.life
         match entry:
             case Retried():
-                self.attempt = entry.attempt
-                self._mark("retried", "retried", entry.at, error=error_of(entry.error))
+                error = error_of(entry.error)
+                failed = Try(self.attempt, None, self._began, entry.at, error)
+                self.attempt, self._began = entry.attempt, entry.due
+                marker = self._mark("retried", "retried", entry.at)
+                self._put("retried", replace(marker, error=error, tries=(failed,), due=entry.due))
             case Continued():
-                self.attempt = 1
-                self._mark("continued", "continued", entry.at, args=value_of(entry.args))
+                self.attempt, self._began = 1, entry.at
+                marker = self._mark("continued", "continued", entry.at)
+                self._put("continued", replace(marker, args=value_of(entry.args)))
             case _:
                 assert_never(entry)
 
@@ -263,10 +269,10 @@ class Timeline:
         else:
             self._open.pop(place, None)
 
-    def _mark(self, key: str, name: str, at: int, *, error: ErrorInfo | None = None, args: Json = None) -> None:
-        shown = self._shown(key)
-        marker = StepView(shown, "marker", name, "completed", error=error, args=args, started_at=at, finished_at=at)
-        self._steps["marker", shown] = marker
+    def _mark(self, key: str, name: str, at: int) -> StepView:
+        marker = StepView(self._shown(key), "marker", name, "completed", started_at=at, finished_at=at)
+        self._put(key, marker)
+        return marker
 
 
 def _first(tries: Sequence[Try]) -> int | None:

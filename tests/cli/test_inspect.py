@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ergon_runtime import Status, Store
-from ergon_runtime.core.entries import ChildCreated, Entry, Outcome
+from ergon_runtime.core.entries import ChildCreated, Entry, Outcome, Retried
 from tests.cli.shell import Shell, in_store
 from tests.runtime.views import START, STARTED, Scene, beating, ended, error, tried, waits
 
@@ -43,7 +43,9 @@ def test_inspect_says_why_and_what_helps_before_the_steps(ergon: Shell) -> None:
     assert rows[0][:3] + rows[0][-1:] == ["ship", "child", "completed", "-> A-17/ship"]
     pay = ["pay", "step", "completed", "2", "2023-11-14T22:13:20.005Z", "15ms", '{"ok": true}']
     assert rows[1] == pay
-    assert rows[2][:3] == ["go", "signal", "waiting"]
+    assert rows[2] == ["", "try", "failed", "1", "2023-11-14T22:13:20.005Z", "5ms", "on w1  OSError: busy"]
+    assert rows[3] == ["", "try", "completed", "2", "2023-11-14T22:13:20.015Z", "5ms", "on w1"]
+    assert rows[4][:3] == ["go", "signal", "waiting"]
 
 
 def test_inspect_of_a_failed_flow_ends_with_its_traceback_made_safe(ergon: Shell) -> None:
@@ -92,6 +94,78 @@ def test_inspect_on_a_terminal_is_aligned_and_cuts_long_values(ergon: Shell, mon
 
 def always(stream: object) -> bool:
     return True
+
+
+LONG = "the booking service is busy\n  and says: " + "come back later, " * 8 + "end\x1b[2J"
+
+
+async def retried(store: Store) -> None:
+    """A flow in its second attempt; a step of it waits for its third try."""
+    now = await store.now()
+    due = now + 60_000
+    entries: list[Entry] = [
+        STARTED,
+        ended("once", None, error("KeyError", "k")),
+        Retried("", START + 2000, 2, 2, 1, True, START + 5000, error("RuntimeError", LONG)),
+        tried("pay", 1, START + 3000, LONG),
+        tried("pay", 2, due),
+    ]
+    await Scene(store).place("R-7", Status.WAITING, entries, due=due, note={"life": 2})
+
+
+def test_inspect_lists_tries_and_attempts_with_their_errors_in_rows(ergon: Shell) -> None:
+    in_store(retried)
+    assert ergon("inspect", "R-7") == 0
+    whole = LONG.replace("\n  ", " ").replace("\x1b", "\\x1b")
+    rows = [line.split("\t") for line in ergon.out.partition("\n\n")[2].splitlines()]
+    shown = [(row[0] or row[1], row[2], row[3], row[6].removeprefix("on w1  ")) for row in rows]
+    assert shown[:5] == [
+        ("once", "failed", "1", "KeyError: k"),
+        ("try", "failed", "1", "KeyError: k"),
+        ("retried~2", "completed", "", "RuntimeError: the booking service is busy"),
+        ("attempt", "failed", "1", f"RuntimeError: {whole}"),
+        ("attempt", "due", "2", ""),
+    ]
+    assert [row[:3] for row in shown[6:]] == [("try", "failed", "1"), ("try", "failed", "2"), ("try", "due", "3")]
+    assert rows[3][4] == "2023-11-14T22:13:20.000Z", "the first attempt began with the flow"
+    assert rows[4][4] == "2023-11-14T22:13:25.000Z"
+    assert shown[6][3] == f"OSError: {whole}"
+
+
+def test_inspect_with_json_tells_tries_attempts_and_when_the_next_is_due(ergon: Shell) -> None:
+    in_store(retried)
+    assert ergon("inspect", "R-7", "--json") == 0
+    steps = {step["key"]: step for step in ergon.json[0]["steps"]}
+    marker, pay = steps["retried~2"], steps["pay~2"]
+    assert [(each["n"], each["worker"], each["error"]["type"]) for each in marker["tries"]] == [
+        (1, None, "RuntimeError")
+    ]
+    assert marker["due"] == "2023-11-14T22:13:25.000Z"
+    assert [(each["n"], each["worker"], each["error"]["message"]) for each in pay["tries"]] == [
+        (1, "w1", LONG),
+        (2, "w1", "busy"),
+    ]
+    assert pay["due"] is not None
+    assert steps["once"]["due"] is None
+
+
+def test_inspect_at_80_columns_shows_the_whole_error_of_every_try(
+    ergon: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_store(retried)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("ergon_cli.commands.inspect.is_terminal", always)
+    monkeypatch.setattr("ergon_cli.render.is_terminal", always)
+    assert ergon("inspect", "R-7") == 0
+    lines = ergon.out.partition("\n\n")[2].splitlines()
+    assert max(map(len, lines)) <= 80
+    text = " ".join(line.strip() for line in lines)
+    whole = LONG.replace("\n  ", " ").replace("\x1b", "\\x1b")
+    for said in (f"on w1 OSError: {whole}", f"RuntimeError: {whole}", "on w1 OSError: busy", "try 3 due in "):
+        assert said in " ".join(text.split()), said
+    assert lines[0].split() == ["KEY", "KIND", "STATUS", "TRIES", "STARTED", "TOOK", "RESULT"]
+    assert [line.split()[0] for line in lines[1:] if not line.startswith(" ")] == ["once", "retried~2", "pay~2"]
 
 
 def test_inspect_with_json_is_one_line_a_flow_and_ends_with_the_highest_code(ergon: Shell) -> None:

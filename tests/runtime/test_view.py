@@ -210,7 +210,7 @@ def test_flow_as_json_has_exactly_the_fields_of_the_contract() -> None:
         "id flow version status why args result error parent children attempt recoveries created_at updated_at steps"
     )
     (step,) = found["steps"]
-    assert " ".join(step) == "key kind name status attempts tries args result error started_at finished_at detail"
+    assert " ".join(step) == "key kind name status attempts tries args result error started_at finished_at detail due"
     assert " ".join(step["tries"][0]) == "n worker started_at finished_at error"
     assert " ".join(step["tries"][0]["error"]) == "type message traceback"
     assert found["created_at"] == "2023-11-14T22:13:20.000Z"
