@@ -57,7 +57,7 @@ class WebOrder(BaseModel):
     amount: Decimal
 
 
-class Approval(BaseModel):
+class OrderApproval(BaseModel):
     by: str
 
 
@@ -95,7 +95,7 @@ async def pack(order_id: str) -> str:
 @flow
 async def web_order(order: WebOrder) -> WebReceipt:
     payment = await charge_card(order)
-    approval = await wait_signal("approve", Approval)
+    approval = await wait_signal("approve", OrderApproval)
     parcel = await pack(order.id)
     return WebReceipt(order_id=order.id, payment=payment, parcel=parcel, approved_by=approval.by)
 
@@ -155,7 +155,7 @@ async def show(handle: Handle) -> OrderView:
 
 
 @app.post("/orders/{order_id}/approve", status_code=HTTPStatus.ACCEPTED)
-async def approve(handle: Handle, approval: Approval) -> OrderView:
+async def approve(handle: Handle, approval: OrderApproval) -> OrderView:
     taken = await handle.signal("approve", approval, id="approval")  # the id: an approval sent twice is one
     view = await show(handle)
     if not taken:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,13 @@ def test_case_names_and_modules_are_real() -> None:
     cases = list(all_cases())
     assert len({case.name for case in cases}) == len(cases)
     assert [case.name for case in cases if not (ROOT / f"{case.module.replace('.', '/')}.py").is_file()] == []
+
+
+def test_classes_of_all_samples_have_names_of_their_own() -> None:
+    """They may be loaded together, and what has no hint is stored by its class's short name."""
+    trees = [ast.parse(path.read_text()) for path in SAMPLES]
+    names = Counter(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    assert [name for name, n in names.items() if n > 1] == []
 
 
 def test_samples_without_cases_still_exist() -> None:
