@@ -7,19 +7,16 @@ C2  Machines of waiting flows are kept in memory, least recently used dropped fi
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 import secrets
 import socket
-import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context
 from datetime import timedelta
-from pathlib import Path
 from typing import Self
 
 from ergon_runtime.core.flows import (
@@ -30,11 +27,11 @@ from ergon_runtime.core.flows import (
     Message,
     Status,
 )
-from ergon_runtime.core.machine import ENGINE
 from ergon_runtime.core.retry import seconds
 from ergon_runtime.definitions import FlowDefinition, Registry, flow_definition, registry
 from ergon_runtime.engine import Engine
 from ergon_runtime.errors import DefinitionError, StoreError
+from ergon_runtime.fingerprint import fingerprint
 from ergon_runtime.lease import HeldLease, Keeper
 from ergon_runtime.runner import Resident, Runner
 from ergon_runtime.stores.contract import Store
@@ -362,22 +359,3 @@ class RunningWorker:
             self.engine.pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._keeper.stop()
-
-
-def fingerprint(definitions: Iterable[FlowDefinition]) -> str:
-    """Names the code: a digest of the source files of the packages that the flow types live in, and of the engine."""
-    roots = {definition.module.partition(".")[0] for definition in definitions}
-    digest = hashlib.blake2b(f"{ENGINE} {sys.version_info[:2]}".encode(), digest_size=8)
-    for name, module in sorted(sys.modules.items()):
-        path = getattr(module, "__file__", None)
-        if path is not None and name.partition(".")[0] in roots and path.endswith(".py"):
-            digest.update(name.encode())
-            digest.update(_source(Path(path)))
-    return digest.hexdigest()
-
-
-def _source(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""

@@ -32,6 +32,7 @@ LAYERS = (
         "ergon_runtime.timeouts",
         "ergon_runtime.steps",
         "ergon_runtime.runner",
+        "ergon_runtime.fingerprint",
         "ergon_runtime.worker",
     ),
     ("ergon_runtime.mail",),
