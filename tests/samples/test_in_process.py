@@ -1,36 +1,71 @@
-"""Every case of every sample, on every store, with a real worker in this process, in real time."""
+"""Every case of every sample, on every store, with real workers in this process, in real time: one by one, and all at
+once."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from ergon_runtime import Scheduler, Worker, open_store
+from ergon_runtime import Scheduler, Store, Worker, open_store
+from ergon_runtime.core.entries import StepEnded
 from tests.samples.cases import Case, all_cases
-from tests.samples.running import all_ended, check, served
+from tests.samples.running import all_ended, check, journal, served
 
+CASES = list(all_cases())
 STORES = {"memory": "memory://", "sqlite": "sqlite:///{folder}/ergon.db"}
 """The stores' addresses; `{folder}` is the test's own."""
-PATIENCE = 60.0
-"""Seconds after which a case has failed."""
+AT_ONCE = 8
+"""Flows that a worker advances at once: so few that all workers get some."""
+PATIENCE = 100.0
+"""Seconds after which a test has failed."""
+
+
+@asynccontextmanager
+async def working(url: str, cases: Sequence[Case], workers: int) -> AsyncIterator[Store]:
+    """A store and workers that serve these cases."""
+    definitions = [
+        definition for module in {case.module: case for case in cases}.values() for definition in served(module)
+    ]
+    async with open_store(url) as store, AsyncExitStack() as stack:
+        for n in range(workers):
+            running = await Worker(store, name=f"worker {n}", concurrency=AT_ONCE).register(*definitions).start()
+            stack.push_async_callback(running.shutdown)
+        yield store
+
+
+async def run(case: Case, store: Store) -> set[str]:
+    """Run a case to its end; the workers that ended steps of it."""
+    handle = await Scheduler(store).schedule(case.flow())
+    for name, payload in case.signals:
+        await handle.signal(name, payload)
+    rows = await all_ended(store, handle.id)
+    try:
+        await check(case, store, rows)
+    except AssertionError as error:
+        error.add_note(f"case {case.name}")
+        raise
+    return {entry.worker for row in rows for entry in await journal(store, row.id) if isinstance(entry, StepEnded)}
 
 
 @pytest.mark.parametrize("store", STORES)
-@pytest.mark.parametrize("case", list(all_cases()), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case_run_by_a_worker_comes_to_its_end(case: Case, store: str, tmp_path: Path) -> None:
-    asyncio.run(asyncio.wait_for(run(case, STORES[store].format(folder=tmp_path)), PATIENCE))
+    async def work() -> None:
+        async with working(STORES[store].format(folder=tmp_path), [case], workers=1) as opened:
+            await run(case, opened)
+
+    asyncio.run(asyncio.wait_for(work(), PATIENCE))
 
 
-async def run(case: Case, url: str) -> None:
-    definitions = served(case)
-    async with open_store(url) as store:
-        running = await Worker(store).register(*definitions).start()
-        try:
-            handle = await Scheduler(store).schedule(case.flow())
-            for name, payload in case.signals:
-                await handle.signal(name, payload)
-            await check(case, store, await all_ended(store, handle.id))
-        finally:
-            await running.shutdown()
+@pytest.mark.parametrize("store", STORES)
+def test_all_cases_at_once_on_three_workers_come_to_their_ends(store: str, tmp_path: Path) -> None:
+    async def work() -> list[set[str]]:
+        async with working(STORES[store].format(folder=tmp_path), CASES, workers=3) as opened:
+            return await asyncio.gather(*(run(case, opened) for case in CASES))
+
+    workers = asyncio.run(asyncio.wait_for(work(), PATIENCE))
+    assert set().union(*workers) == {"worker 0", "worker 1", "worker 2"}
