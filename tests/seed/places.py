@@ -83,6 +83,15 @@ async def _has(store: Store, flow_id: str, status: str) -> bool:
     return (await row_of(store, flow_id)).status == status
 
 
+async def asked_for(store: Store, flow_id: str) -> None:
+    """Wait until the flow has asked for its timer; it waits, or is over already where the machine is slow."""
+    await until(lambda: _is_past(store, flow_id))
+
+
+async def _is_past(store: Store, flow_id: str) -> bool:
+    return (await row_of(store, flow_id)).status in ("waiting", "completed")
+
+
 async def listens(store: Store, flow_id: str, channel: str) -> None:
     """Wait until the flow waits on a channel, and no worker holds it."""
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from ergon_runtime import RetryPolicy, Scheduler, Status, Store, flow, now, sleep, step, wait_signal
-from tests.seed.places import kinds, listens, on_each_store, run_all, stands, working
+from tests.seed.places import asked_for, kinds, listens, on_each_store, run_all, working
 
 ran: Counter[str] = Counter()
 at_once = [0]
@@ -236,7 +236,7 @@ async def test_d25_timer_after_a_caught_error_lasts(store: Store) -> None:
 
 @flow
 async def single_timer() -> str:
-    await sleep(0.05)
+    await sleep(0.2)
     return await busy_step("after")
 
 
@@ -255,6 +255,6 @@ async def test_d25_timer_asked_by_one_worker_fires_in_another(store: Store) -> N
     """A timer was known only to the process that had asked for it."""
     handle = await Scheduler(store).schedule(single_timer(), id="f")
     async with working(store, single_timer):
-        await stands(store, "f", "waiting")
+        await asked_for(store, "f")
     async with working(store, single_timer):
         assert await handle.result() == "after"

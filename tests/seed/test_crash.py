@@ -59,7 +59,7 @@ async def crash_hangs() -> str:
 
 @flow
 async def crash_ticks() -> None:
-    for _ in range(200):
+    for _ in range(5000):
         await sleep(0.01)
 
 

@@ -71,7 +71,7 @@ def test_d01_flow_of_a_worker_killed_amid_a_step_is_taken_over(here: Shop) -> No
 @pytest.mark.parametrize("overdue", [False, True])
 def test_d03_timer_whose_worker_was_killed_fires_in_the_next(here: Shop, overdue: bool) -> None:
     """The next worker knew nothing of timers asked for before it began: 13 seconds overdue, and still SUSPENDED."""
-    here.run("schedule", "naps", "-a", "seconds=1.5", "--id", "f")
+    here.run("schedule", "naps", "-a", "seconds=3", "--id", "f")
     first = here.worker("--lease", "1s")
     until(lambda: status(here, "f") is Status.WAITING)
     first.kill()

@@ -8,7 +8,7 @@ import pytest
 
 from ergon_runtime import RetryPolicy, Scheduler, Store, Worker, flow, invoke, sleep, step, wait_signal
 from ergon_runtime.core.flows import ClaimRequest
-from tests.seed.places import Mortal, kinds, on_each_store, run_all, stands, until, working
+from tests.seed.places import Mortal, asked_for, kinds, on_each_store, row_of, run_all, until, working
 
 ran: Counter[str] = Counter()
 
@@ -38,7 +38,7 @@ async def store_plain(name: str) -> str:
 
 @flow
 async def store_timer(name: str) -> str:
-    await sleep(0.02)
+    await sleep(0.2)
     return await store_step(name)
 
 
@@ -79,12 +79,12 @@ async def test_d09_two_timers_due_at_once_both_fire(store: Store) -> None:
     handles = [await Scheduler(store).schedule(store_timer(f"{n}")) for n in range(2)]
     asking = await Worker(store).register(store_timer).start()
     for each in handles:
-        await stands(store, each.id, "waiting")
+        await asked_for(store, each.id)
     await asking.shutdown()
 
     async def both_due() -> bool:
         now = await store.now()
-        return all([(row := await store.get(each.id)) is not None and (row.due or now) < now for each in handles])
+        return max([(await row_of(store, each.id)).due or 0 for each in handles]) < now
 
     await until(both_due)
     async with working(store, store_timer):
