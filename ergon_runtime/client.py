@@ -69,7 +69,7 @@ class FlowHandle(Generic[T]):
         while not (row := await self._row()).status.ended:
             left = 1.0 if end is None else min(1.0, end - time.monotonic())
             if left <= 0:
-                raise TimeoutError(f"flow {self.id} is still {row.status} after {timeout} s")
+                raise TimeoutError(f"flow {self.id} is still {row.status} after {seconds(timeout or 0):g} s")
             await self._store.wait("", left)
         try:
             return Outcome.unpack(row.result or b"")
@@ -77,11 +77,16 @@ class FlowHandle(Generic[T]):
             raise StoreCorrupt(f"flow {self.id}: {error}; the store is damaged") from error
 
     async def signal(self, name: str, payload: object = None, *, id: str | None = None) -> bool:  # noqa: A002  contract
-        """Send a signal to this flow's mailbox; False if the flow has ended. Equal ids of a name count once."""
+        """Send a signal to this flow's mailbox; False if the flow has ended or is not there.
+
+        With `id`, signals of this name and id count once, however often they are sent. Raises CodecError for the
+        payload, DefinitionError for the name.
+        """
         return await send_signal(self._store, name, payload, flow=self.id, message_id=id)
 
     async def cancel(self) -> bool:
-        """Ask the flow to end; False if it has ended already. Its `finally` blocks may still run steps."""
+        """Ask the flow to end; False if it has ended already. Its `finally` blocks may still run steps. Raises
+        FlowNotFound."""
         return await cancel_flow(self._store, self.id)
 
     async def _row(self) -> FlowRow:
@@ -92,7 +97,8 @@ class FlowHandle(Generic[T]):
 
 
 class Scheduler:
-    """Schedules flows into a store, and finds those that are there."""
+    """Schedules flows into a store, and finds those that are there. `version` is the one that `schedule` takes unless
+    it is told another; without one it is that of the flow passed."""
 
     def __init__(self, store: Store, *, version: str | None = None) -> None:
         self._store, self._version = store, version
@@ -132,7 +138,9 @@ class Scheduler:
         """Accept a flow: from now on it will end, whatever dies.
 
         `id` names it (default: random); the same id with the same flow is the same flow. It starts after `delay`
-        (seconds or timedelta) or `at` an aware time. Raises Conflict, CodecError, DefinitionError, StoreUnavailable.
+        (seconds or timedelta) or `at` an aware time. With `version` it is that version of the flow type. Raises
+        Conflict when the id is another flow's, DefinitionError for an id, time or version that cannot be, CodecError
+        for an argument that cannot be stored, StoreUnavailable.
         """
         value = flow_value(flow)
         wanted = version or self._version
@@ -141,16 +149,23 @@ class Scheduler:
         handle, _ = await create_flow(self._store, definition, args, id, await self._due(delay, at))
         return handle
 
-    def handle(self, flow_id: str, type: type[T] | None = None) -> FlowHandle[T]:  # noqa: A002  contract
-        """A handle on a flow that is there; `type` is the type of its result."""
+    @overload
+    def handle(self, flow_id: str) -> FlowHandle[Any]: ...
+    @overload
+    def handle(self, flow_id: str, type: type[T]) -> FlowHandle[T]: ...
+    @overload
+    def handle(self, flow_id: str, type: object) -> FlowHandle[Any]: ...
+    def handle(self, flow_id: str, type: Any = None) -> FlowHandle[Any]:  # noqa: A002  contract
+        """A handle on a flow by its id; `type` is the hint of its result. Nothing is asked of the store yet."""
         return FlowHandle(self._store, flow_id, hint=UNHINTED if type is None else type)
 
     async def signal(self, name: str, payload: object = None, *, id: str | None = None) -> bool:  # noqa: A002  contract
-        """Send a signal to whichever flow waits longest on the name; kept until one does."""
+        """Send a signal to whichever flow waits longest on the name; kept until one does. With `id`, signals of this
+        name and id count once. Raises CodecError for the payload, DefinitionError for the name."""
         return await send_signal(self._store, name, payload, flow=None, message_id=id)
 
     async def list(self, *, status: Status | None = None, limit: int = 100) -> list[FlowRow]:
-        """Flows, newest first."""
+        """At most `limit` flows, newest first, of one status or of all."""
         return await self._store.list(FlowQuery(statuses=(status,) if status else (), limit=limit))
 
     async def _due(self, delay: float | timedelta | None, at: datetime | None) -> int | None:
@@ -217,7 +232,7 @@ async def create_flow(
 async def send_signal(
     store: Store, name: str, payload: object, *, flow: str | None, message_id: str | None = None
 ) -> bool:
-    """Send a signal, its payload by the tagged codec. Raises CodecError."""
+    """Send a signal, its payload by the tagged codec. Raises CodecError, DefinitionError for the name."""
     registry.resolve()
     if is_dataclass(payload) or isinstance(payload, BaseModel | Enum):
         allow(type(payload))  # the caller has it in hand, wherever it is defined
