@@ -51,9 +51,9 @@ HURRY = 2000
 class Worker:
     """Runs flows from a store.
 
-    `name` identifies it to others (default: host, pid and a random part); `concurrency` is the number of flows that
-    advance at once, and of threads for sync steps; `lease` (seconds or timedelta) is how long a dead worker's flows
-    stay unclaimed. Raises ValueError for numbers that make no sense.
+    `name` identifies it to others, so live workers have distinct ones (default: host, pid and a random part);
+    `concurrency` is the number of flows that advance at once, and of threads for sync steps; `lease` (seconds or
+    timedelta) is how long a dead worker's flows stay unclaimed. Raises ValueError for numbers that make no sense.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Worker:
     async def start(self, *, only: Iterable[str] | None = None) -> RunningWorker:
         """Begin to work. `only` narrows it to the flows of these ids and those below them.
 
-        Raises DefinitionError when no flow type is registered.
+        Raises DefinitionError when no flow type is registered, or a hint cannot be resolved.
         """
         if not self._definitions:
             raise DefinitionError("a worker needs flow types: call register(...) before start()")

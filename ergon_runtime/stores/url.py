@@ -66,7 +66,7 @@ def parse(url: str) -> Address:
 
 @contextlib.asynccontextmanager
 async def open_store(url: str, *, create: bool = True, read_only: bool = False) -> AsyncGenerator[Store]:
-    """Open the store at an address, and close it at the end.
+    """Open the store at an address, and close it at the end of the `async with` block. Every memory:// is a new one.
 
     With `create=False` a store that does not exist is an error, and nothing is created. With `read_only` nothing is
     created, migrated or written; it works on files and folders that may only be read. Raises ConfigError for the
