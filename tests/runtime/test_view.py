@@ -203,6 +203,17 @@ def test_heartbeat_that_no_longer_holds_is_not_shown(key: str, life: int) -> Non
 
 
 # --- JSON
+def test_attempt_of_a_flow_begins_when_the_one_before_let_it() -> None:
+    first = Retried("", START + 100, 2, 2, 1, True, START + 900, error())
+    second = Retried("", START + 950, 3, 3, 1, True, START + 2000, error("OSError"))
+    one, two = view_of([STARTED, first, second], Status.WAITING, due=START + 2000).steps
+    assert [(each.n, each.started_at, each.finished_at) for each in (*one.tries, *two.tries)] == [
+        (1, START, START + 100),
+        (2, START + 900, START + 950),
+    ]
+    assert [step.due for step in (one, two)] == [START + 900, START + 2000]
+
+
 def test_flow_as_json_has_exactly_the_fields_of_the_contract() -> None:
     view = view_of([STARTED, tried("pay", 1, 0), ended("pay", attempts=2)], Status.COMPLETED)
     found = json.loads(json.dumps(view.to_json()))
