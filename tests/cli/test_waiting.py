@@ -102,10 +102,11 @@ def test_rest_counts_only_when_it_is_the_same_twice(monkeypatch: pytest.MonkeyPa
     run(main())
 
 
-def test_cancel_channel_is_no_hope() -> None:
+def test_child_that_is_blocked_is_no_hope() -> None:
     async def main() -> None:
         scene = Scene()
-        await scene.place("f", Status.WAITING, [STARTED], waits=[CANCEL])
+        await scene.place("f", Status.WAITING, [STARTED], waits=["child:f/c", CANCEL])
+        await scene.place("f/c", Status.BLOCKED, [STARTED], parent="f")
         with pytest.raises(CommandError):
             await waiting.until_over(scene.store, FlowHandle(scene.store, "f"), kept=True, tell=True)
 
