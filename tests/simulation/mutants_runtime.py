@@ -116,9 +116,9 @@ def no_end_of_step(outer: Any) -> Any:
 
 @mutant("T3 a step whose try failed as it was stopped gets no end", (steps.StepBodies, "_stop"))
 def stopped_between_tries(outer: Any) -> Any:
-    def stop(self: Any, op: Any) -> None:
+    def stop(self: Any, op: Any, ended: set[str]) -> None:
         if not any(entry.key == op.key for entry in self.results):
-            outer(self, op)
+            outer(self, op, ended)
 
     return stop
 
