@@ -23,18 +23,18 @@ _FITS = """(:fingerprint IS NULL OR fingerprint IS NOT :fingerprint) AND (:under
 _PRIORITY = """SELECT priority FROM flow WHERE lane = ? AND token IS NULL AND due IS NOT NULL AND priority > ?
     ORDER BY priority LIMIT 1"""
 _DUE = f"""SELECT priority, due, id, 0 FROM flow WHERE lane = :lane AND priority = :priority AND token IS NULL
-    AND due <= :now AND {_FITS} ORDER BY due, id LIMIT :limit"""  # noqa: S608  a constant of ours, as below
+    AND due <= :now AND {_FITS} ORDER BY due, id LIMIT :limit"""  # noqa: S608  _FITS is a constant
 _LATER = f"""SELECT due FROM flow WHERE lane = :lane AND priority = :priority AND token IS NULL AND due > :now
-    AND {_FITS} ORDER BY due LIMIT 1"""  # noqa: S608
+    AND {_FITS} ORDER BY due LIMIT 1"""  # noqa: S608  as above
 _LENGTH = """SELECT lease_length FROM flow WHERE lane = ? AND token IS NOT NULL AND lease_length > ?
     ORDER BY lease_length LIMIT 1"""
 _LAPSED = f"""SELECT priority, due, id, recoveries FROM flow
     WHERE lane = :lane AND token IS NOT NULL AND lease_length = :length AND due <= :now AND {_FITS}
     UNION ALL SELECT priority, due, id, recoveries FROM flow
     WHERE lane = :lane AND token IS NOT NULL AND lease_length = :length AND due > :now + 2 * :length
-    AND {_FITS}"""  # noqa: S608
+    AND {_FITS}"""  # noqa: S608  as above
 _LAPSES = f"""SELECT due FROM flow WHERE lane = :lane AND token IS NOT NULL AND lease_length = :length AND due > :now
-    AND {_FITS} ORDER BY due LIMIT 1"""  # noqa: S608
+    AND {_FITS} ORDER BY due LIMIT 1"""  # noqa: S608  as above
 _ONE = """SELECT priority, due, id, recoveries, token IS NOT NULL, lease_length, fingerprint, status, lane
     FROM flow WHERE id = ?"""
 _TAKE = """UPDATE flow SET status = 'running', token = ?, owner = ?, lease_length = ?, due = ?, alone = ?, started = ?,
