@@ -199,6 +199,20 @@ def test_loop_that_ends_without_a_shutdown_is_not_held_up(url: str) -> None:
         time.sleep(0.01)
 
 
+def test_worker_whose_store_was_closed_before_it_can_still_be_shut_down(tmp_path: Path) -> None:
+    async def main() -> None:
+        before = others()
+        async with open_store(f"sqlite:///{tmp_path / 'ergon.db'}") as store:
+            await Scheduler(store).schedule(embedded_two_short(0.05))
+            running = await Worker(store, lease=60).register(embedded_two_short).start()
+            await until(lambda: begun == ["short"])
+        await running.shutdown()
+        assert begun == ["short", "short ended"]
+        await until(lambda: others() == before)
+
+    run(main)
+
+
 def test_workers_take_no_thread_of_the_loops_own_pool() -> None:
     async def main() -> None:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))

@@ -94,13 +94,13 @@ def test_answer_for_a_cancelled_caller_does_not_stop_the_writer(tmp_path: Path) 
 
 def test_store_that_is_not_open_says_so(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "s.db")
-    with pytest.raises(StoreUnavailable, match="not open"):
+    with pytest.raises(StoreError, match="not open"):
         asyncio.run(store.get("a"))
 
     async def close_twice(opened: SQLiteStore) -> None:
         await opened.close()
         await opened.close()
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreError, match="not open"):
             await opened.create(new())
 
     using(store, close_twice)

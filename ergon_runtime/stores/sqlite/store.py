@@ -28,7 +28,7 @@ from ergon_runtime.core.flows import (
     Send,
     WorkerRow,
 )
-from ergon_runtime.errors import StoreUnavailable
+from ergon_runtime.errors import StoreError, StoreUnavailable
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.bell import Told
 from ergon_runtime.stores.contract import StoreIdentity
@@ -152,7 +152,8 @@ class SQLiteStore:
     @property
     def _now_open(self) -> _Opened:
         if self._opened is None:
-            raise StoreUnavailable(f"store {self._path} is not open; call open() first")
+            # No outage, which callers would sit out.
+            raise StoreError(f"store {self._path} is not open; use it in its block, and shut its workers down in there")
         return self._opened
 
     async def _open(self) -> _Opened:
