@@ -55,7 +55,7 @@ class Death(Fate):
 
     def __str__(self) -> str:
         when = "after" if self.after else "before"
-        return f"its worker was to die {when} commit {self.at}" if self.at else "nobody was to die"
+        return f"{when} its commit {self.at}" if self.at else "never"
 
     async def ask(self, work: Callable[[], T], commit: Commit | None = None) -> T:
         self.commits += commit is not None
