@@ -133,6 +133,8 @@ class RunningWorker:
         self._draining = False
         self._clearing_until = 0.0
         self._alone = self._suspects = self._idle = False
+        self._rested = 0
+        """How many sessions have ended: what a claim from before tells of due flows is old."""
         self._next_due: int | None = None
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []
@@ -207,7 +209,7 @@ class RunningWorker:
         if self._next_due is not None and self._next_due <= await store.now() + HURRY:
             return False
         running = await store.list(FlowQuery(statuses=(Status.RUNNING,), limit=1000))
-        return not any(row.lane in self.lanes for row in running)
+        return self._idle and not any(row.lane in self.lanes for row in running)
 
     # --- claiming
     async def _claim_on(self) -> None:
@@ -232,10 +234,10 @@ class RunningWorker:
         room = self._room()
         if room == 0:
             return False
-        sent = self.engine.boot()
+        sent, rested = self.engine.boot(), self._rested
         found = await self.engine.store.claim(self._request(room))
         self._next_due, self._suspects = found.next_due, found.suspects
-        self._idle = not found.claims and not found.suspects
+        self._idle = not found.claims and not found.suspects and rested == self._rested
         self._take(found, sent)
         if found.suspects:
             self._make_way()
@@ -299,7 +301,8 @@ class RunningWorker:
         finally:
             if self._runners.get(flow) is runner:
                 del self._runners[flow]
-            self._alone = False
+            self._alone = self._idle = False
+            self._rested += 1
             self._look.set()
 
     async def _rest(self) -> None:

@@ -8,7 +8,7 @@ import secrets
 import pytest
 
 from ergon_runtime import DefinitionError, Scheduler, Status, Worker, flow, open_store, step, wait_signal
-from ergon_runtime.core.flows import Claim, ClaimRequest, NewFlow, lane
+from ergon_runtime.core.flows import Claim, ClaimRequest, Claims, NewFlow, lane
 from ergon_runtime.stores.memory import MemoryStore
 from tests.runtime.workers import run, shop, until
 
@@ -47,6 +47,12 @@ async def worker_at_gate(name: str) -> None:
 async def worker_gated(name: str) -> None:
     await worker_at_gate(name)
     await worker_step(f"after {name}")
+
+
+@flow
+async def worker_gated_sleeps(name: str) -> None:
+    await worker_at_gate(name)
+    await asyncio.sleep(1)
 
 
 @flow
@@ -166,6 +172,47 @@ def test_quiet_worker_has_nothing_due_and_nothing_running() -> None:
             later = await here.scheduler.schedule(worker_one("x"), delay=1.0)
             await until(lambda: _not_quiet(here.worker))
             assert await later.result() == "x"
+
+    run(main)
+
+
+class SlowAnswers(MemoryStore):
+    """A store whose answers to claims are on their way until they are let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claimed = 0
+        self.through = asyncio.Semaphore(0)
+
+    async def claim(self, request: ClaimRequest) -> Claims:
+        found = await super().claim(request)
+        self.claimed += 1
+        await self.through.acquire()
+        return found
+
+
+def test_worker_is_not_quiet_by_an_answer_from_before_its_last_flow_came_to_rest() -> None:
+    async def main() -> None:
+        global gate
+        gate = asyncio.Event()
+        store = SlowAnswers()
+        running = await Worker(store).register(worker_gated_sleeps).start()
+        store.through.release()
+        await until(lambda: store.claimed == 2)  # it had nothing to do, and asks for work
+        handle = await Scheduler(store).schedule(worker_gated_sleeps("x"))
+        store.through.release()
+        await until(lambda: store.claimed == 3)  # this answer brings the flow
+        store.through.release()
+        await until(lambda: store.claimed == 4)  # and this one, that nothing else is due
+        gate.set()
+        await until(lambda: _is(handle, Status.WAITING))
+        await until(lambda: running.busy == 0)
+        store.through.release()
+        await until(lambda: store.claimed == 5)
+        assert not await running.quiet(), "the flow is due in a second"
+        for _ in range(1000):
+            store.through.release()
+        await running.shutdown()
 
     run(main)
 
