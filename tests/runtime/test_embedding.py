@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 
 from ergon_runtime import Executor, Scheduler, Status, Worker, flow, invoke, open_store, sleep, step, wait_signal
+from ergon_runtime.core.flows import ClaimRequest, Claims, Commit, CommitReply
+from ergon_runtime.stores.memory import MemoryStore
 from tests.runtime.workers import run, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,6 +183,43 @@ def test_shutdown_that_is_cancelled_aborts_and_leaves_nothing(url: str) -> None:
             assert "ergon-keeper" not in others()
             assert await handle.status() is Status.RUNNING  # left to its lease
         await until(lambda: others() == before)
+
+    run(main)
+
+
+class SlowStore(MemoryStore):
+    """Its second claim that finds something is answered when `gate` is open; commits after it never are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found, self.gate = 0, asyncio.Event()
+
+    async def claim(self, request: ClaimRequest) -> Claims:
+        claims = await super().claim(request)
+        self.found += bool(claims.claims)
+        if self.found == 2:
+            await self.gate.wait()
+        return claims
+
+    async def commit(self, commit: Commit) -> CommitReply:
+        if self.found == 2:
+            await asyncio.Event().wait()
+        return await super().commit(commit)
+
+
+def test_worker_that_aborts_starts_nothing_that_a_claim_still_brings() -> None:
+    async def main() -> None:
+        before = others()
+        store = SlowStore()
+        running = await Worker(store, concurrency=2).register(embedded_hanging).start()
+        await Scheduler(store).schedule(embedded_hanging())
+        await until(lambda: begun == ["hangs"])
+        await Scheduler(store).schedule(embedded_hanging())
+        await until(lambda: store.found == 2)
+        store.gate.set()
+        await running.abort()
+        await until(lambda: others() == before)
+        assert begun == ["hangs"]
 
     run(main)
 
