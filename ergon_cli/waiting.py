@@ -11,12 +11,13 @@ import contextlib
 from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.render import note
 from ergon_cli.why import why_line
-from ergon_runtime import FlowHandle, FlowRow, Outcome, Status, Store
-from ergon_runtime.client import live_descendants
+from ergon_runtime import FlowHandle, FlowQuery, FlowRow, Outcome, Status, Store
 from ergon_runtime.view import Why, view_row
 
 LOOK = 0.5
 """Seconds between two looks at a flow that has not ended."""
+LIVE = tuple(status for status in Status if not status.ended)
+MANY = 10_000
 
 
 async def until_over(store: Store, handle: FlowHandle[object], *, kept: bool, tell: bool) -> Outcome:
@@ -29,13 +30,12 @@ async def until_over(store: Store, handle: FlowHandle[object], *, kept: bool, te
     while True:
         with contextlib.suppress(TimeoutError):
             return await handle.outcome(timeout=LOOK)
-        family = await _family(store, handle.id)
         # Rows are read one by one, so what rests has to be the same twice.
-        heads = {row.id: row.head for row in family} if all(_rests(row, kept=kept) for row in family) else {}
+        heads = await _resting(store, handle.id, kept=kept)
         if heads and heads == before:
-            raise await _in_vain(store, family[-1], kept=kept)
+            raise await _in_vain(store, handle.id, kept=kept)
         before = heads
-        why, now = await _why(store, family[-1])
+        why, now = await _why(store, handle.id)
         if kept and tell and why is not None and why.deepest.kind == "signal":
             signal = (why.deepest.flow_id, why.deepest.name)
             if signal not in told:
@@ -43,10 +43,17 @@ async def until_over(store: Store, handle: FlowHandle[object], *, kept: bool, te
             told.add(signal)
 
 
-async def _family(store: Store, flow_id: str) -> list[FlowRow]:
-    """What lives of a flow and its children; the flow itself comes last."""
-    ids = [*await live_descendants(store, flow_id), flow_id]
-    return [row for each in ids if (row := await store.get(each)) is not None]
+async def _resting(store: Store, flow_id: str, *, kept: bool) -> dict[str, str | None]:
+    """The heads of a flow and of all that live below it, if all of them rest; else nothing."""
+    first = await store.get(flow_id)
+    rows, heads = [first] if first is not None else [], dict[str, str | None]()
+    while rows:
+        row = rows.pop()
+        if not _rests(row, kept=kept):
+            return {}
+        heads[row.id] = row.head
+        rows += await store.list(FlowQuery(parent=row.id, statuses=LIVE, limit=MANY))
+    return heads
 
 
 def _rests(row: FlowRow, *, kept: bool) -> bool:
@@ -55,16 +62,18 @@ def _rests(row: FlowRow, *, kept: bool) -> bool:
     return row.status is Status.BLOCKED
 
 
-async def _why(store: Store, row: FlowRow) -> tuple[Why | None, int]:
-    now = await store.now()
+async def _why(store: Store, flow_id: str) -> tuple[Why | None, int]:
+    now, row = await store.now(), await store.get(flow_id)
+    if row is None:
+        return None, now
     return (await view_row(store, row, now=now, workers=await store.workers())).why, now
 
 
-async def _in_vain(store: Store, row: FlowRow, *, kept: bool) -> CommandError:
-    why, now = await _why(store, row)
-    said = f"flow {row.id} {why_line(why, now)}" if why is not None else f"flow {row.id} does not go on"
+async def _in_vain(store: Store, flow_id: str, *, kept: bool) -> CommandError:
+    why, now = await _why(store, flow_id)
+    said = f"flow {flow_id} {why_line(why, now)}" if why is not None else f"flow {flow_id} does not go on"
     hint = (
-        f"see: ergon inspect {row.id}"
+        f"see: ergon inspect {flow_id}"
         if kept
         else "memory:// cannot be reached: name a file, --store sqlite:///ergon.db"
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from ergon_cli import waiting
 from ergon_cli.exits import CommandError
-from ergon_runtime import FlowHandle, FlowRow, Outcome, Status, Store
+from ergon_runtime import FlowHandle, Outcome, Status, Store
 from ergon_runtime.core.flows import CANCEL
 from tests.runtime.views import STARTED, Scene, run, waits
 
@@ -87,14 +86,12 @@ def test_rest_counts_only_when_it_is_the_same_twice(monkeypatch: pytest.MonkeyPa
     async def main() -> None:
         scene = Scene()
         await scene.place("f", Status.WAITING, [STARTED])
-        row = await scene.row("f")
-        seen = [replace(row, head="1"), replace(row, head="2"), replace(row, head="3"), replace(row, head="3")]
-        left = list(seen)
+        left = ["1", "2", "3", "3"]
 
-        async def family(store: Store, flow_id: str) -> list[FlowRow]:
-            return [left.pop(0)]
+        async def resting(store: Store, flow_id: str, *, kept: bool) -> dict[str, str]:
+            return {flow_id: left.pop(0)}
 
-        monkeypatch.setattr(waiting, "_family", family)
+        monkeypatch.setattr(waiting, "_resting", resting)
         with pytest.raises(CommandError):
             await waiting.until_over(scene.store, FlowHandle(scene.store, "f"), kept=False, tell=False)
         assert left == []
