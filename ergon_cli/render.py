@@ -108,7 +108,7 @@ def _print_parted(console: Console, table: Table, below: Sequence[Sequence[str]]
     for row, lines in zip(rows, below, strict=True):
         console.file.write(row + "\n")
         for line in lines:
-            pieces = Text(safe(line)).wrap(console, console.width - 2 * INDENT)
+            pieces = Text(safe(line)).wrap(console, max(LEAST, console.width - 2 * INDENT))
             for place, piece in enumerate(pieces):
                 console.file.write(" " * (INDENT + INDENT * (place > 0)) + piece.plain.rstrip() + "\n")
 

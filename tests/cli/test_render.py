@@ -76,3 +76,36 @@ def test_lines_go_where_they_belong(capsys: pytest.CaptureFixture[str]) -> None:
     say_json({"a": "\u202e"})
     note("one\ntwo\x07")
     assert capsys.readouterr() == ('id\\x1b\n{"a": "\\u202e"}\n', "one\ntwo\\x07\n")
+
+
+@pytest.mark.parametrize("columns", ["200", "80", "30", "1"])
+def test_lines_below_a_row_are_whole_and_safe_whatever_the_width(
+    columns: str, environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ.setenv("COLUMNS", columns)
+    environ.setenv("NO_COLOR", "1")
+    environ.setattr("ergon_cli.render.is_terminal", always)
+    words = [f"word{number}" for number in range(30)]
+    show_table(("A", "B"), [("1", "x" * 500), ("2", ""), ("3", "y")], below=[[" ".join(words)], [], ["\x1b[2J"]])
+    lines = capsys.readouterr().out.splitlines()
+    below = [line for line in lines if line.startswith("    ")]
+    assert " ".join(below).split() == [*words, "\\x1b[2J"]
+    if int(columns) >= 30:
+        assert max(map(len, lines)) <= int(columns)
+        assert [line[0] for line in lines if line not in below] == ["A", "1", "2", "3"]
+
+
+def always(stream: object) -> bool:
+    return True
+
+
+def test_prose_that_wraps_is_whole_on_a_narrow_terminal(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ.setenv("NO_COLOR", "1")
+    environ.setattr("ergon_cli.render.is_terminal", always)
+    said = [f"word{number}" for number in range(20)]
+    show_table(("ID", "N", "VERDICT"), [("patch", 1, " ".join(said))], wrap=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 40
+    assert " ".join(lines[1:]).split() == ["patch", "1", *said]
