@@ -47,6 +47,14 @@ async def waits_in_child() -> int:
 async def leaves() -> None:
     invoke(waits(), detached=True)
 
+@step
+async def endless() -> None:
+    await asyncio.Event().wait()
+
+@flow
+async def long() -> None:
+    await endless()
+
 @flow
 async def stuck() -> None:
     await asyncio.get_running_loop().create_future()
@@ -151,6 +159,12 @@ def test_run_tells_which_signal_it_waits_for_and_takes_it(runs: Shell, monkeypat
     monkeypatch.setattr("ergon_cli.waiting.note", tell)
     assert runs("run", "waits_in_child", "--id", "f") == 0
     assert (runs.out, len(told)) == ("7\n", 1)
+
+
+def test_run_whose_step_outlives_the_grace_time_stops_at_once(runs: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ergon_cli.commands.run.GRACE", 0.05)
+    assert runs("run", "long", "--id", "f", "--timeout", "100ms") == 124
+    assert "error: flow f has not ended in time: it is running\n" in runs.err
 
 
 def test_run_tells_of_children_that_outlive_the_flow(runs: Shell) -> None:
