@@ -6,10 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 300
 KILLS ?= 20
+COUNT ?= 10000
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check venv acceptance sim mutants cross kills
+.PHONY: help demo test check venv acceptance sim mutants cross kills children
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -43,6 +44,9 @@ cross: $(VENV)/installed ## replay simulated journals under other hash seeds (OT
 
 kills: $(VENV)/installed ## kill real workers at random moments (KILLS=20)
 	@ERGON_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/acceptance/test_kills.py $(ARGS)
+
+children: $(VENV)/installed ## measure flows with very many children and steps (COUNT=10000)
+	@$(BIN)/python -m tests.runtime.fanout $(COUNT) $(ARGS)
 
 venv: $(VENV)/installed ## make .venv with Ergon and the development tools in it
 

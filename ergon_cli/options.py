@@ -56,9 +56,16 @@ class State:
             json=self.json or later.json,
         )
 
-    def load(self, *, concurrency: int | None = None, lease: str | None = None, memory: bool = False) -> Config:
+    def load(
+        self,
+        *,
+        concurrency: int | None = None,
+        lease: str | None = None,
+        max_entries: int | None = None,
+        memory: bool = False,
+    ) -> Config:
         """The configuration in force. Raises ConfigError; CommandError for memory://, unless `memory` allows it."""
-        flags = Flags(self.store, self.modules, concurrency, lease)
+        flags = Flags(self.store, self.modules, concurrency, lease, max_entries)
         config = load_config(Path.cwd(), os.environ, flags, self.config)
         if config.store_url.startswith("memory:") and not memory:
             raise CommandError(

@@ -32,7 +32,7 @@ def why_line(why: Why, now: int) -> str:
         case "lease_expired":
             after = f"no live worker serves {_flow(why)}" if why.fix else "another worker takes over"
             return f"worker {why.worker} was lost{_since(why, now)}: {after}"
-        case "diverged" | "crash_loop" | "unreadable" | "spinning" | "stuck" | "conflict" | "paused":
+        case "diverged" | "crash_loop" | "unreadable" | "spinning" | "stuck" | "conflict" | "too_long" | "paused":
             return f"is blocked ({why.kind}): {why.message}{_sides(why)}"
         case _:
             assert_never(why.kind)

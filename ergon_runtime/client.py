@@ -18,6 +18,7 @@ from ergon_runtime.core.flows import FlowQuery, FlowRow, NewFlow, Status
 from ergon_runtime.core.retry import seconds
 from ergon_runtime.definitions import FlowDefinition, FlowValue, HasRun, flow_value, registry
 from ergon_runtime.errors import CodecError, DefinitionError, FlowCancelled, FlowFailed, FlowNotFound, StoreCorrupt
+from ergon_runtime.journal import MAX_ENTRIES
 from ergon_runtime.mail import cancel_flow, live_children, send_signal_text
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.worker import RunningWorker, Worker
@@ -197,10 +198,12 @@ class Executor(Generic[T]):
         async with running:
             return await handle.result()
 
-    async def start(self, *, concurrency: int = 100, lease: float = 15.0) -> tuple[FlowHandle[T], RunningWorker]:
+    async def start(
+        self, *, concurrency: int = 100, lease: float = 15.0, max_entries: int = MAX_ENTRIES
+    ) -> tuple[FlowHandle[T], RunningWorker]:
         """Schedule the flow if it is not there and begin to run it: its handle, and the worker, to be shut down."""
         handle: FlowHandle[T] = await Scheduler(self._store).schedule(self._flow, id=self._id)
-        worker = Worker(self._store, concurrency=concurrency, lease=lease)
+        worker = Worker(self._store, concurrency=concurrency, lease=lease, max_entries=max_entries)
         return handle, await worker.register(self._flow).register_all().start(only=[handle.id])
 
 

@@ -20,16 +20,20 @@ from ergon_runtime.errors import ConfigError
 DEFAULT_STORE = "sqlite:///ergon.db"
 DEFAULT_CONCURRENCY = 100
 DEFAULT_LEASE = "15s"
+DEFAULT_MAX_ENTRIES = 200_000
+LEAST_MAX_ENTRIES = 100
 SHORTEST_LEASE = 100
 """Milliseconds."""
-KEYS = ("store", "modules", "worker.concurrency", "worker.lease")
+KEYS = ("store", "modules", "worker.concurrency", "worker.lease", "worker.max_entries")
 """Every key a file may have."""
 ENVIRONMENT = {
     "store": "ERGON_STORE",
     "modules": "ERGON_MODULES",
     "worker.concurrency": "ERGON_WORKER__CONCURRENCY",
     "worker.lease": "ERGON_WORKER__LEASE",
+    "worker.max_entries": "ERGON_WORKER__MAX_ENTRIES",
 }
+NUMBERS = ("worker.concurrency", "worker.max_entries")
 UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 LONGEST = 36_500 * UNITS["d"]
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
@@ -45,6 +49,7 @@ class Flags:
     concurrency: int | None = None
     lease: str | None = None
     """A duration, as `parse_duration` reads it."""
+    max_entries: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class Config:
     """How many flows a worker advances at once."""
     lease: int
     """Milliseconds."""
+    max_entries: int
+    """Journal entries of one life of a flow after which it is blocked."""
     root: Path
     """The folder of the file, else the current one: the first on `sys.path` when modules are loaded."""
     file: Path | None
@@ -88,8 +95,9 @@ def load_config(cwd: Path, environ: Mapping[str, str], flags: Flags | None = Non
     return Config(
         store_url=_store(values["store"]),
         modules=_modules(values["modules"]),
-        concurrency=_concurrency(values["worker.concurrency"]),
+        concurrency=_number(values["worker.concurrency"], "worker.concurrency", 1),
         lease=_lease(values["worker.lease"]),
+        max_entries=_number(values["worker.max_entries"], "worker.max_entries", LEAST_MAX_ENTRIES),
         root=cwd if path is None else path.parent,
         file=path,
         origins={key: value.origin for key, value in values.items()},
@@ -203,12 +211,14 @@ def _strongest(
         "modules": flags.modules or None,
         "worker.concurrency": flags.concurrency,
         "worker.lease": flags.lease,
+        "worker.max_entries": flags.max_entries,
     }
     defaults = {
         "store": DEFAULT_STORE,
         "modules": (),
         "worker.concurrency": DEFAULT_CONCURRENCY,
         "worker.lease": DEFAULT_LEASE,
+        "worker.max_entries": DEFAULT_MAX_ENTRIES,
     }
     home = cwd if path is None else path.parent
     values: dict[str, _Value] = {}
@@ -227,7 +237,7 @@ def _strongest(
 def _from_text(key: str, text: str) -> object:
     if key == "modules":
         return text.split()
-    if key == "worker.concurrency" and re.fullmatch(r"[0-9]{1,9}", text):
+    if key in NUMBERS and re.fullmatch(r"[0-9]{1,9}", text):
         return int(text)
     return text
 
@@ -260,9 +270,9 @@ def _placed(module: str, base: Path) -> str:
     return f"{base / path}{mark}{name}" if "/" in path or path.endswith(".py") else module
 
 
-def _concurrency(value: _Value) -> int:
-    if not isinstance(value.raw, int) or isinstance(value.raw, bool) or value.raw < 1:
-        raise value.wrong("worker.concurrency", "a whole number, 1 or more")
+def _number(value: _Value, key: str, least: int) -> int:
+    if not isinstance(value.raw, int) or isinstance(value.raw, bool) or value.raw < least:
+        raise value.wrong(key, f"a whole number, {least} or more")
     return value.raw
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from random import random
 
 from ergon_runtime.definitions import FlowDefinition
+from ergon_runtime.journal import JournalCap
 from ergon_runtime.lease import boot_seconds
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.rules import Clock, utc_now
@@ -32,4 +33,5 @@ class Engine:
     clock: Clock = utc_now
     boot: Callable[[], float] = boot_seconds
     spread: Callable[[], float] = random
+    cap: JournalCap = field(default_factory=JournalCap)
     new_id: Callable[[], str] = field(default=lambda: secrets.token_hex(8))

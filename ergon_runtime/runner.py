@@ -35,7 +35,7 @@ from ergon_runtime.core.decide import (
 )
 from ergon_runtime.core.entries import Outcome, Recorded, Started, pack
 from ergon_runtime.core.faults import Fault, FaultKind
-from ergon_runtime.core.flows import CRASH_LOOP, Claim, Commit, CommitReply, Status
+from ergon_runtime.core.flows import CANCEL, CRASH_LOOP, Claim, Commit, CommitReply, Status
 from ergon_runtime.core.history import History
 from ergon_runtime.core.machine import ENGINE, ContinueAsNew, FlowMachine
 from ergon_runtime.engine import Engine
@@ -127,9 +127,12 @@ class Runner:
         while True:
             self._fence()
             self._wake.clear()
+            full = machine.begun and self._engine.cap.reached(self._entries)
             if machine.begun:
-                bodies.look(start=not self._draining)
-            situation = self._situation(bodies)
+                bodies.look(start=not (self._draining or full))
+            if full and self._nothing_to_record(machine, bodies):
+                raise self._engine.cap.fault(self._entries)
+            situation = self._situation(bodies, full=full)
             decision = decide(machine, situation)
             match decision:
                 case Draft():
@@ -150,13 +153,24 @@ class Runner:
                 case _:
                     assert_never(decision)
 
-    def _situation(self, bodies: StepBodies) -> Situation:
+    @property
+    def _entries(self) -> int:
+        """How many entries this life has."""
+        return self._length - self.claim.base
+
+    def _nothing_to_record(self, machine: FlowMachine, bodies: StepBodies) -> bool:
+        """Whether no step runs or has just ended, nobody cancels the flow, and its code has not ended."""
+        cancelled = any(message.channel == CANCEL for message in self._mail)
+        return not (bodies.busy or bodies.results or cancelled or machine.done)
+
+    def _situation(self, bodies: StepBodies, *, full: bool) -> Situation:
         return Situation(
             clock=self._clock(),
             mail=self._mail,
             results=tuple(bodies.results),
             busy=bodies.busy,
             draining=self._draining,
+            full=full,
             beat=bodies.beat,
         )
 
@@ -272,6 +286,7 @@ class Runner:
 
     def _applied(self, draft: Draft, commit: Commit, reply: CommitReply) -> None:
         self._head, self._length = commit.id, self._length + len(commit.entries)
+        self._engine.cap.watch(self.claim.lease.flow, self.claim.base, self._entries)
         if self._machine is not None:
             self._machine.open.tell(draft.waits, draft.dropped)
         self._commits += bool(commit.entries)
@@ -339,9 +354,16 @@ class Runner:
 
     async def _turn(self, machine: FlowMachine, work: Callable[[], None]) -> None:
         """Run flow code, and warn when it takes long."""
-        began = time.perf_counter()
-        await in_callback(work)
-        if (took := time.perf_counter() - began) > SLOW_TURN:
+        took = 0.0
+
+        def timed() -> None:  # not around the callback, which may wait for other flows' turns
+            nonlocal took
+            began = time.perf_counter()
+            work()
+            took = time.perf_counter() - began
+
+        await in_callback(timed)
+        if took > SLOW_TURN:
             log.warning("flow %s ran %.1f s without awaiting, at %s", machine.id, took, machine.where())
 
     def _evict(self, kept: Resident | None) -> None:

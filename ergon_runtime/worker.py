@@ -32,6 +32,7 @@ from ergon_runtime.definitions import FlowDefinition, Registry, flow_definition,
 from ergon_runtime.engine import Engine
 from ergon_runtime.errors import DefinitionError, StoreError
 from ergon_runtime.fingerprint import fingerprint
+from ergon_runtime.journal import LEAST_CAP, MAX_ENTRIES, JournalCap
 from ergon_runtime.lease import HeldLease, Keeper
 from ergon_runtime.runner import Resident, Runner
 from ergon_runtime.stores.contract import Store
@@ -53,7 +54,8 @@ class Worker:
 
     `name` identifies it to others, so live workers have distinct ones (default: host, pid and a random part);
     `concurrency` is the number of flows that advance at once, and of threads for sync steps; `lease` (seconds or
-    timedelta) is how long a dead worker's flows stay unclaimed. Raises ValueError for numbers that make no sense.
+    timedelta) is how long a dead worker's flows stay unclaimed. A flow whose journal reaches `max_entries` without
+    `continue_as_new` is blocked (`too_long`). Raises ValueError for numbers that make no sense.
     """
 
     def __init__(
@@ -63,12 +65,16 @@ class Worker:
         name: str | None = None,
         concurrency: int = 100,
         lease: float | timedelta = 15.0,
+        max_entries: int = MAX_ENTRIES,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be 1 or more, not {concurrency}")
+        if max_entries < LEAST_CAP:
+            raise ValueError(f"max_entries must be {LEAST_CAP} or more, not {max_entries}")
         if seconds(lease) < 0.1:
             raise ValueError(f"a lease must be at least 0.1 seconds, not {seconds(lease)}")
         self.store, self.concurrency, self.lease = store, concurrency, round(seconds(lease) * 1000)
+        self.max_entries = max_entries
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._definitions: dict[tuple[str, str | None], FlowDefinition] = {}
 
@@ -98,9 +104,10 @@ class Worker:
             store=self.store,
             worker=self.name,
             find=self._find,
-            fingerprint=fingerprint(self._definitions.values()),
+            fingerprint=fingerprint(self._definitions.values(), self.max_entries),
             lease=self.lease,
             pool=pool,
+            cap=JournalCap(self.max_entries),
         )
         lanes = tuple(definition.lane for definition in self._definitions.values())
         running = RunningWorker(engine, lanes, self.concurrency, only=only)

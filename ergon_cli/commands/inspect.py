@@ -28,6 +28,8 @@ COLUMNS = ("KEY", "KIND", "STATUS", "TRIES", "STARTED", "TOOK", "RESULT")
 LONGEST = 2000
 """Characters of one value on a terminal."""
 MENDED_BY_CODE = ("diverged", "unreadable", "spinning", "stuck")
+MANY_ENTRIES = 10_000
+"""Of more journal entries a line tells."""
 
 
 @app.command("inspect", epilog="Example: ergon inspect A-17")
@@ -91,12 +93,16 @@ def _head(view: FlowView, now: int) -> Iterator[tuple[str, str]]:
     if view.why is not None:
         yield "WHY", why_line(view.why, now)
         deepest = view.why.deepest
+        if deepest.kind == "too_long":
+            yield "", "raise max_entries, or change the code to continue_as_new; then it goes on by itself"
         if deepest.kind in MENDED_BY_CODE:
             yield "", "it goes on by itself once a worker serves code that fits"
         for aside in deepest.aside:
             yield "", f"set aside: {_one_line(aside.payload)}"
         if view.why.fix:
             yield "fix:", view.why.fix
+    if view.entries > MANY_ENTRIES:
+        yield "", f"its journal has {view.entries:,} entries"
     yield "IN", _arguments(view)
     if view.error is not None:
         yield "ERROR", error_line(view.error)

@@ -84,7 +84,9 @@ async def _run(
     store: Store, executor: Executor[object], config: Config, patience: float | None, state: State, *, kept: bool
 ) -> tuple[str, Outcome]:
     """The flow's id, and how it ended. Raises CommandError when it did not."""
-    handle, running = await executor.start(concurrency=config.concurrency, lease=config.lease / 1000)
+    handle, running = await executor.start(
+        concurrency=config.concurrency, lease=config.lease / 1000, max_entries=config.max_entries
+    )
     stop = heed_signals(running)
     over = asyncio.create_task(until_over(store, handle, kept=kept, tell=not state.json))
     ends = [over, asyncio.create_task(stop.wait()), asyncio.create_task(running.join())]

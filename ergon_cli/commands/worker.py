@@ -30,10 +30,13 @@ async def worker(
     lease: Annotated[
         str | None, typer.Option("--lease", metavar="DURATION", help="A dead worker's flows are taken over after this.")
     ] = None,
+    max_entries: Annotated[
+        int | None, typer.Option("--max-entries", metavar="N", help="Block a flow whose journal has as many entries.")
+    ] = None,
     burst: Annotated[bool, typer.Option("--burst", help="End when there is nothing more to do.")] = False,
 ) -> ExitCode:
     """Run flows: claim those that are due, and run their steps."""
-    config = state.load(concurrency=concurrency, lease=lease)
+    config = state.load(concurrency=concurrency, lease=lease, max_entries=max_entries)
     if not config.modules:
         default_module(config.root)  # in a wrong folder this ends it, before a store is created there
     async with open_store(config.store_url) as store:
@@ -42,7 +45,9 @@ async def worker(
     definitions = load_flows(config, registry)
     log_to_stderr()
     async with open_store(config.store_url) as store:
-        running = await Worker(store, concurrency=config.concurrency, lease=config.lease / 1000).register_all().start()
+        lease_seconds, cap = config.lease / 1000, config.max_entries
+        serving = Worker(store, concurrency=config.concurrency, lease=lease_seconds, max_entries=cap)
+        running = await serving.register_all().start()
         stop = heed_signals(running)
         _banner(identity, running.name, definitions, config, state)  # whoever has read it may send a signal
         return await _serve(running, stop, burst=burst)

@@ -47,13 +47,15 @@ StepEntry: TypeAlias = StepEnded | StepStopped | AttemptFailed
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What the runner knows besides the machine. `results` are step entries not committed yet, in order of arrival;
-    `busy` tells that a step body runs or is about to; `beat` that heartbeats are to be committed, even alone."""
+    `busy` tells that a step body runs or is about to; `full` that the journal takes only what running steps bring, and
+    cancels; `beat` that heartbeats are to be committed, even alone."""
 
     clock: int
     mail: tuple[Message, ...] = ()
     results: Sequence[StepEntry] = ()
     busy: bool = False
     draining: bool = False
+    full: bool = False
     limit: int = MAX_ENTRIES
     beat: bool = False
 
@@ -139,7 +141,7 @@ def decide(machine: FlowMachine, s: Situation) -> Decision:
         return chosen.draft(machine, status=Status.PENDING, due=s.clock, release=True)
     if chosen.entries or chosen.aside or chosen.rewaits or s.beat:
         return chosen.draft(machine)
-    return Park(machine.open.due(retries=not s.draining))
+    return Park(None if s.full else machine.open.due(retries=not s.draining))
 
 
 def finish(machine: FlowMachine, s: Situation, ending: Ending) -> Draft:
@@ -308,7 +310,7 @@ def _choose(machine: FlowMachine, s: Situation) -> _Chosen:
 
 def _completions(machine: FlowMachine, s: Situation, at: int, aside: list[str]) -> Iterator[_Found]:
     """What could be delivered now, in the order of delivery. Messages that fit no wait are added to `aside`."""
-    first_signal = _signal(machine, s, at, aside)
+    first_signal = None if s.full else _signal(machine, s, at, aside)
     if first_signal is not None:
         yield first_signal
     children: set[str] = set()
@@ -317,13 +319,13 @@ def _completions(machine: FlowMachine, s: Situation, at: int, aside: list[str]) 
         if message.channel == CANCEL and not cancelled:
             cancelled = True
             yield _Found(CancelReceived(f"cancel {message.id}", at, message.id), message.id)
-        for op in machine.open.listeners(message.channel)[:1]:
+        for op in () if s.full else machine.open.listeners(message.channel)[:1]:
             if isinstance(op, ChildOp) and op.key not in children:
                 children.add(op.key)
                 yield _Found(_child_end(op, message, at), message.id, op)
     for result in s.results:
         yield _Found(replace(result, at=at), result=True)
-    for timer in machine.open.timers_due(s.clock, s.limit):
+    for timer in () if s.full else machine.open.timers_due(s.clock, s.limit):
         entry = TimerFired(timer.key, max(at, timer.due), timer.digest, timer.name, timer.sleep, timer.asked, timer.due)
         yield _Found(entry)
 

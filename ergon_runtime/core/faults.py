@@ -21,6 +21,8 @@ class FaultKind(StrEnum):
     """The flow code waits for something that can never come."""
     CONFLICT = "conflict"
     """A child's id belongs to another flow."""
+    TOO_LONG = "too_long"
+    """The journal of its life has as many entries as the worker allows."""
     CRASH_LOOP = "crash_loop"
     """The flow took its worker down again and again."""
 

@@ -32,6 +32,7 @@ WhyKind: TypeAlias = Literal[
     "spinning",
     "stuck",
     "conflict",
+    "too_long",
     "paused",
 ]
 BLOCKED_KINDS: tuple[WhyKind, ...] = (
@@ -41,6 +42,7 @@ BLOCKED_KINDS: tuple[WhyKind, ...] = (
     "spinning",
     "stuck",
     "conflict",
+    "too_long",
     "paused",
 )
 """The kinds a blocked flow has."""
@@ -231,6 +233,8 @@ class FlowView:
     updated_at: int
     steps: tuple[StepView, ...]
     worker: str | None = None
+    entries: int = 0
+    """How many its journal has in this life: what a takeover replays."""
 
     def to_json(self) -> Mapping[str, Json]:
         """The contract's fields, and no others."""

@@ -97,6 +97,7 @@ def _view(row: FlowRow, why: Why | None, attempt: int) -> FlowView:
         updated_at=row.updated,
         steps=(),
         worker=row.owner,
+        entries=row.length - row.base,
     )
 
 

@@ -130,6 +130,8 @@ def _blocked_fix(row: FlowRow, kind: str | None) -> str:
     match kind:
         case "diverged" | "unreadable" | "spinning" | "stuck":
             return f"ergon replay {flow} -m MODULE"
+        case "too_long":
+            return f"{SERVE} --max-entries N"
         case _:
             return f"ergon cancel {flow}"
 

@@ -84,6 +84,14 @@ def test_inspect_of_a_running_step_tells_its_last_heartbeat(ergon: Shell) -> Non
     assert ergon.json[0]["steps"][0]["detail"] == {"done": 3}
 
 
+def test_inspect_of_a_flow_with_a_long_journal_says_how_long(ergon: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ergon_cli.commands.inspect.MANY_ENTRIES", 3)
+    assert ergon("inspect", "A-17") == 0
+    assert "\n\tits journal has 4 entries\n" in ergon.out
+    assert ergon("inspect", "B-2") == 0
+    assert "entries" not in ergon.out
+
+
 def test_inspect_on_a_terminal_is_aligned_and_cuts_long_values(ergon: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ergon_cli.commands.inspect.is_terminal", always)
     monkeypatch.setattr("ergon_cli.commands.inspect.LONGEST", 20)

@@ -26,6 +26,19 @@ def seeded(ergon: Shell, flows: None, monkeypatch: pytest.MonkeyPatch) -> Shell:
     return ergon
 
 
+LONG_FLOW = """
+from ergon_runtime import flow, step
+
+@step
+async def one(n: int) -> int:
+    return n
+
+@flow
+async def counts(upto: int) -> int:
+    return sum([await one(n) for n in range(upto)])
+"""
+
+
 def test_first_line_names_the_store_in_full_the_durability_and_the_flow_types(seeded: Shell) -> None:
     assert seeded("worker", "--burst") == 0
     first = seeded.err.splitlines()[0]
@@ -46,6 +59,26 @@ def test_first_line_as_json(seeded: Shell) -> None:
     assert said["store"] == f"sqlite:///{seeded.folder}/ergon.db"
     assert said["flows"] == ["order", "greet@v1", "greet@v2", "broken"]
     assert (said["concurrency"], said["lease_ms"]) == (3, 2000)
+
+
+def test_flow_at_the_cap_is_blocked_and_inspect_says_what_to_do_until_the_cap_is_raised(seeded: Shell) -> None:
+    (seeded.folder / "long.py").write_text(LONG_FLOW)
+    assert seeded("schedule", "counts", "-m", "long.py", "-a", "upto=120", "--id", "c") == 0
+    assert seeded("worker", "--burst", "-m", "long.py", "--max-entries", "100") == 0
+    assert seeded("inspect", "c") == 0
+    assert "\nWHY\tis blocked (too_long): the journal has 100 entries, the cap is 100\n" in seeded.out
+    assert "\traise max_entries, or change the code to continue_as_new; then it goes on by itself\n" in seeded.out
+    assert "\nfix\tergon worker -m MODULE --max-entries N\n" in seeded.out
+    assert seeded("inspect", "c", "--json") == 0
+    assert seeded.json[0]["why"]["kind"] == "too_long"
+    assert seeded("worker", "--burst", "-m", "long.py", "--max-entries", "200") == 0
+    assert seeded("list") == 0
+    assert [row[2] for row in seeded.rows] == ["completed"]
+
+
+def test_cap_that_is_too_low_is_refused(seeded: Shell) -> None:
+    assert seeded("worker", "--max-entries", "99") == 2
+    assert "flag: worker.max_entries must be a whole number, 100 or more; got 99" in seeded.err
 
 
 def test_burst_ends_when_its_flows_have_ended(seeded: Shell) -> None:

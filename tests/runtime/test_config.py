@@ -20,7 +20,7 @@ def refusal(folder: Path, text: str, name: str = "ergon.toml") -> str:
 def test_load_without_anything_gives_defaults(tmp_path: Path) -> None:
     config = load_config(tmp_path, {})
     assert config.store_url == f"sqlite:///{tmp_path}/ergon.db"
-    assert (config.modules, config.concurrency, config.lease) == ((), 100, 15_000)
+    assert (config.modules, config.concurrency, config.lease, config.max_entries) == ((), 100, 15_000, 200_000)
     assert (config.root, config.file) == (tmp_path, None)
     assert set(config.origins.values()) == {"default"}
 
@@ -41,7 +41,16 @@ def test_load_each_stronger_source_wins(tmp_path: Path) -> None:
         "modules": "ERGON_MODULES",
         "worker.concurrency": "ERGON_WORKER__CONCURRENCY",
         "worker.lease": "ergon.toml",
+        "worker.max_entries": "default",
     }
+
+
+def test_load_cap_of_entries_from_each_source(tmp_path: Path) -> None:
+    (tmp_path / "ergon.toml").write_text("[worker]\nmax_entries = 1000")
+    environ = {"ERGON_WORKER__MAX_ENTRIES": "2000"}
+    assert load_config(tmp_path, {}).max_entries == 1000
+    assert load_config(tmp_path, environ).max_entries == 2000
+    assert load_config(tmp_path, environ, Flags(max_entries=3000)).max_entries == 3000
 
 
 def test_load_empty_variable_counts_as_unset(tmp_path: Path) -> None:
@@ -139,6 +148,7 @@ def test_load_unknown_key_is_refused_with_advice(tmp_path: Path, text: str, said
         ("[worker]\nconcurrency = 0", "1 or more; got 0"),
         ("[worker]\nconcurrency = true", "1 or more; got True"),
         ("[worker]\nlease = 15", "a duration in quotes"),
+        ("[worker]\nmax_entries = 99", "worker.max_entries must be a whole number, 100 or more; got 99"),
         ("[worker]\nlease = '0s'", "100ms or longer"),
         ("[worker]\nlease = 'soon'", "not a duration: 'soon'"),
         ("modules = 'flows'", 'a list, as in ["flows"]'),
