@@ -64,7 +64,7 @@ USAGE: list[tuple[list[str], int, tuple[str, ...]]] = [
     # Flow types.
     (["schedule", "OrdrFlow"], 3, ("unknown flow 'OrdrFlow'", "did you mean: OrderFlow")),
     (["schedule", "zzz"], 3, ("unknown flow 'zzz'", "there is: OrderFlow, hello")),
-    ([*HELLO, "--version", "9"], 3, ("no version '9'", "there is: None")),
+    ([*HELLO, "--version", "9"], 3, ("no version '9'", "there is: one without version")),
     (["schedule", "\x1b[31mred\u202e"], 3, ("unknown flow '\\x1b[31mred\\u202e'",)),
     # Arguments.
     (
