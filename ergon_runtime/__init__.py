@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Conflict,
         DefinitionError,
         ErgonError,
+        FlowBlocked,
         FlowCancelled,
         FlowError,
         FlowFailed,
@@ -84,6 +85,7 @@ __all__ = [
     "DefinitionError",
     "ErgonError",
     "Executor",
+    "FlowBlocked",
     "FlowCancelled",
     "FlowDefinition",
     "FlowError",
@@ -138,9 +140,9 @@ _NAMES_IN = {
     "core.retry": "RetryPolicy",
     "dag": "run_dag",
     "definitions": "FlowDefinition FlowValue flow flow_type registry step",
-    "errors": """CodecError ConfigError Conflict DefinitionError ErgonError FlowCancelled FlowError FlowFailed
-        FlowNotFound LeaseLost NonRetryableError OutcomeUnknown RetryableError SchemaMismatch StoreCorrupt StoreError
-        StoreUnavailable""",
+    "errors": """CodecError ConfigError Conflict DefinitionError ErgonError FlowBlocked FlowCancelled FlowError
+        FlowFailed FlowNotFound LeaseLost NonRetryableError OutcomeUnknown RetryableError SchemaMismatch StoreCorrupt
+        StoreError StoreUnavailable""",
     "logs": "ReplayFilter",
     "primitives": """ChildHandle StepInfo as_completed continue_as_new heartbeat invoke now patched random sleep
         sleep_until step_info uuid4 wait_signal""",

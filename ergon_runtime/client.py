@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
@@ -15,16 +16,28 @@ from pydantic import BaseModel
 from ergon_runtime.codec import UNHINTED, allow, decode_error, describe_error, for_hint, is_error_loaded
 from ergon_runtime.core.entries import Outcome
 from ergon_runtime.core.flows import FlowQuery, FlowRow, NewFlow, Status
+from ergon_runtime.core.heartbeats import read_note
 from ergon_runtime.core.retry import seconds
 from ergon_runtime.definitions import FlowDefinition, FlowValue, HasRun, flow_value, registry
-from ergon_runtime.errors import CodecError, DefinitionError, FlowCancelled, FlowFailed, FlowNotFound, StoreCorrupt
+from ergon_runtime.errors import (
+    CodecError,
+    DefinitionError,
+    FlowBlocked,
+    FlowCancelled,
+    FlowFailed,
+    FlowNotFound,
+    StoreCorrupt,
+)
 from ergon_runtime.journal import MAX_ENTRIES
 from ergon_runtime.mail import cancel_flow, live_children, send_signal_text
 from ergon_runtime.stores.contract import Store
+from ergon_runtime.stores.rules import CHILD, WAITS
 from ergon_runtime.worker import RunningWorker, Worker
 
 T = TypeVar("T")
 
+LOOK = 0.5
+"""Seconds between two looks of an Executor for what keeps its flow from going on."""
 FLOW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=-]{0,199}")
 """What a flow id given by a person looks like; children's ids have `/` and `~` besides."""
 
@@ -193,10 +206,50 @@ class Executor(Generic[T]):
         self._flow, self._store, self._id = flow, store, id
 
     async def run(self) -> T:
-        """Schedule the flow if it is not there, run it, and give its result. Raises what `FlowHandle.result` raises."""
+        """Schedule the flow if it is not there, run it, and give its result.
+
+        Raises what `FlowHandle.result` raises, and FlowBlocked when the flow, or a child that it waits for, is blocked
+        under the code that is loaded here.
+        """
         handle, running = await self.start()
         async with running:
-            return await handle.result()
+            over = asyncio.create_task(handle.outcome())
+            blocked = asyncio.create_task(self._blocked(handle.id, running))
+            try:
+                await asyncio.wait((over, blocked), return_when=asyncio.FIRST_COMPLETED)
+                if not over.done():
+                    raise blocked.result()
+                over.result()
+                return await handle.result()
+            finally:
+                over.cancel()
+                blocked.cancel()
+                await asyncio.gather(over, blocked, return_exceptions=True)
+
+    async def _blocked(self, flow_id: str, running: RunningWorker) -> FlowBlocked:
+        """Wait until the flow cannot go on here."""
+        while True:
+            await asyncio.sleep(LOOK)
+            row = await self._culprit(flow_id, running.engine.fingerprint)
+            if row is not None:
+                why: dict[str, str] = read_note(row.note).get("why") or {}
+                message = why.get("message", "the reason was not recorded")
+                return FlowBlocked(row.id, why.get("kind", "unreadable"), message)
+
+    async def _culprit(self, flow_id: str, fingerprint: str) -> FlowRow | None:
+        """The blocked flow that this one is, or waits for and for nothing else, unless this code may try it again."""
+        row = await self._store.get(flow_id)
+        if row is not None and row.status is Status.BLOCKED:
+            return row if row.due is None or row.fingerprint == fingerprint else None
+        if row is None or row.status is not Status.WAITING or row.due is not None or len(row.waits) >= WAITS:
+            return None
+        found: FlowRow | None = None
+        for wait in row.waits:
+            child = wait.channel.removeprefix(CHILD)
+            found = await self._culprit(child, fingerprint) if child != wait.channel else None
+            if found is None:
+                return None  # something else may wake it
+        return found
 
     async def start(
         self, *, concurrency: int = 100, lease: float = 15.0, max_entries: int = MAX_ENTRIES

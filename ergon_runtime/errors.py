@@ -4,9 +4,10 @@
     ├─ DefinitionError       a flow or step is declared wrongly, or used where it cannot work
     ├─ ConfigError           configuration that cannot be used
     ├─ CodecError            a value that cannot be stored as it is, or stored data that cannot be read
-    ├─ FlowError             how a flow that somebody waits for ended
+    ├─ FlowError             how a flow that somebody waits for ended, or why it does not
     │  ├─ FlowFailed         it failed with an error whose class is not loaded here
-    │  └─ FlowCancelled      it was cancelled
+    │  ├─ FlowCancelled      it was cancelled
+    │  └─ FlowBlocked        it is blocked, and nobody here can free it
     ├─ OutcomeUnknown        an at-most-once step was begun, and nobody knows how it ended
     ├─ NonRetryableError     raised by a step: do not try again
     ├─ RetryableError        raised by a step: try again if the policy allows it
@@ -22,6 +23,8 @@ Errors carry what they know as attributes; messages name the next action. This f
 """
 
 from __future__ import annotations
+
+import shlex
 
 from datetime import timedelta
 
@@ -43,7 +46,7 @@ class CodecError(ErgonError):
 
 
 class FlowError(ErgonError):
-    """How a flow that somebody waits for ended, when that was not a result."""
+    """How a flow that somebody waits for ended, when that was not a result; or why it does not end."""
 
     def __init__(self, message: str, *, flow_id: str) -> None:
         super().__init__(message)
@@ -60,6 +63,16 @@ class FlowFailed(FlowError):
 
 class FlowCancelled(FlowError):
     """The flow was cancelled."""
+
+
+class FlowBlocked(FlowError):
+    """The flow is blocked, and the one who waits for it is the one who runs it: nobody here can free it. `kind` and
+    `message` are as in its WHY."""
+
+    def __init__(self, flow_id: str, kind: str, message: str) -> None:
+        said = f"flow {flow_id} is blocked ({kind}): {message}; mend the code and run it again, or see: ergon inspect"
+        super().__init__(f"{said} {shlex.quote(flow_id)}", flow_id=flow_id)
+        self.kind, self.message = kind, message
 
 
 class OutcomeUnknown(ErgonError):

@@ -143,6 +143,7 @@ class RunningWorker:
         self._rested = 0
         """How many sessions have ended: what a claim from before tells of due flows is old."""
         self._next_due: int | None = None
+        self._store_time, self._answered = 0, 0.0
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []
         self._keeper = Keeper(
@@ -244,6 +245,7 @@ class RunningWorker:
         sent, rested = self.engine.boot(), self._rested
         found = await self.engine.store.claim(self._request(room))
         self._next_due, self._suspects = found.next_due, found.suspects
+        self._store_time, self._answered = found.now, self.engine.boot()
         self._idle = not found.claims and not found.suspects and rested == self._rested
         self._take(found, sent)
         if found.suspects:
@@ -316,7 +318,8 @@ class RunningWorker:
         """Wait for a hint, a freed place, or the next due time."""
         timeout = POLL
         if self._next_due is not None and self._room():
-            timeout = min(timeout, max(0.001, (self._next_due - self.engine.clock()) / 1000))
+            since = self.engine.boot() - self._answered
+            timeout = min(timeout, max(0.001, (self._next_due - self._store_time) / 1000 - since))
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._look.wait()

@@ -145,10 +145,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The answer to a ClaimRequest. `next_due` is when the next flow of these lanes falls due, as known now;
+    """The answer to a ClaimRequest, at `now` by the store's clock. `next_due` is when the next flow of these lanes falls due, as known now;
     `suspects` tells that a suspect flow is due, which only a request `alone` gets."""
 
     claims: tuple[Claim, ...]
+    now: int
     next_due: int | None = None
     suspects: bool = False
 

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import cast
 
 import pytest
 
@@ -13,8 +14,10 @@ from ergon_runtime import (
     Conflict,
     DefinitionError,
     Executor,
+    FlowBlocked,
     FlowCancelled,
     FlowFailed,
+    FlowHandle,
     FlowNotFound,
     Scheduler,
     Status,
@@ -27,6 +30,7 @@ from ergon_runtime import (
 )
 from ergon_runtime.core.entries import Outcome
 from ergon_runtime.core.flows import Claim, ClaimRequest, Commit
+from ergon_runtime.stores.memory import MemoryStore
 from tests.runtime.workers import run, shop, until
 
 cleaned: list[str] = []
@@ -305,3 +309,79 @@ def test_executor_that_is_started_gives_the_handle_and_the_worker_to_shut_down()
                 assert await handle.result() == ClientDecision(True, Decimal("1"))
 
     run(main)
+
+
+@flow
+async def client_stuck(name: str) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+@flow
+async def client_waits_for_stuck(kid: str, seconds: float) -> str:
+    async with asyncio.timeout(seconds or None):
+        await invoke(client_stuck(kid))
+    return "done"
+
+
+def test_executor_of_a_flow_that_is_blocked_says_why_and_what_helps() -> None:
+    async def main() -> None:
+        async with open_store("memory://") as store:
+            with pytest.raises(FlowBlocked, match=r"flow s is blocked \(stuck\): .*see: ergon inspect s") as caught:
+                await Executor(client_stuck("a"), store, id="s").run()
+            assert (caught.value.flow_id, caught.value.kind) == ("s", "stuck")
+            assert caught.value.message == "the flow waits for something that can never come"
+            assert await Scheduler(store).handle("s").status() is Status.BLOCKED
+
+    run(main)
+
+
+def test_executor_of_a_flow_that_waits_for_a_blocked_child_only_names_the_child() -> None:
+    async def main() -> None:
+        async with open_store("memory://") as store:
+            with pytest.raises(FlowBlocked) as caught:
+                await Executor(client_waits_for_stuck("a", 0), store, id="p").run()
+            assert caught.value.flow_id == "p/client_stuck"
+
+    run(main)
+
+
+def test_executor_waits_on_while_something_else_may_wake_the_flow() -> None:
+    async def main() -> None:
+        async with open_store("memory://") as store:
+            with pytest.raises(TimeoutError):
+                await Executor(client_waits_for_stuck("a", 1.2), store, id="p").run()
+            assert await Scheduler(store).handle("p").status() is Status.FAILED
+
+    run(main)
+
+
+def test_executor_leaves_a_flow_that_other_code_has_blocked_to_be_tried_again() -> None:
+    async def main() -> None:
+        async with open_store("memory://") as store:
+            with pytest.raises(FlowBlocked):
+                await Executor(client_stuck("a"), store, id="s").run()
+            state = cast(MemoryStore, store).state
+            state.flows["s"].fingerprint = "other"
+            running = asyncio.create_task(Executor(client_stuck("a"), store, id="s").run())
+            head = state.flows["s"].head
+            while state.flows["s"].head == head:  # due after a second: it is tried before anything is said
+                await store.wait("", 0.05)
+            with pytest.raises(FlowBlocked):
+                await running
+
+    run(main)
+
+
+def test_handle_of_a_blocked_flow_waits_on() -> None:
+    async def main() -> None:
+        async with shop(client_stuck) as here:
+            handle = await here.scheduler.schedule(client_stuck("a"))
+            await until(lambda: _is_blocked(handle))
+            with pytest.raises(TimeoutError, match="is still blocked"):
+                await handle.result(timeout=0.01)
+
+    run(main)
+
+
+async def _is_blocked(handle: FlowHandle[None]) -> bool:
+    return await handle.status() is Status.BLOCKED

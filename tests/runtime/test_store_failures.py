@@ -131,3 +131,21 @@ def test_p6_worker_whose_clock_is_behind_goes_by_what_the_store_says() -> None:
         await here.close()
 
     virtual(main)
+
+
+def test_p6_worker_whose_clock_is_ahead_does_not_ask_again_and_again_for_what_is_due_later() -> None:
+    @flow
+    async def late() -> str:
+        return "done"
+
+    async def main() -> None:
+        faults = Faults()
+        here = Rig(FaultyStore(MemoryStore(clock=store_clock), faults))
+        here.start(late, clock=lambda: store_clock() + 1_000_000)
+        handle = await here.scheduler.schedule(late(), delay=20)
+        assert await handle.result() == "done"
+        assert faults.calls.count("claim") < 100
+        assert asyncio.get_running_loop().time() < 20.1
+        await here.close()
+
+    virtual(main)

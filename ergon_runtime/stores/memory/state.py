@@ -70,7 +70,8 @@ class MemoryState:
         chosen = chosen[: request.limit]
         claims = tuple(self._claim(row, request, now) for row in chosen)
         left = len(ready) > len(chosen) and not request.alone
-        return Claims(claims, now if left else self._next_due(request, now), any(row not in chosen for row in suspects))
+        due = now if left else self._next_due(request, now)
+        return Claims(claims, now, due, any(row not in chosen for row in suspects))
 
     def commit(self, commit: Commit) -> CommitReply:
         """Apply one commit. Raises LeaseLost and Conflict; then nothing is written."""

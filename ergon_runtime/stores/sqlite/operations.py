@@ -89,7 +89,8 @@ class Operations:
         taken = tuple(
             claims.take(self._conn, flow, request, self._token(), now, self._mailboxes) for flow in sight.chosen
         )
-        return Claims(taken, now if sight.more else claims.next_due(self._conn, request, now), sight.suspects)
+        due = now if sight.more else claims.next_due(self._conn, request, now)
+        return Claims(taken, now, due, sight.suspects)
 
     def peek(self, request: ClaimRequest) -> Claims | None:
         """The answer to a request that gets nothing now; None if it would get something. Only reads."""
@@ -97,7 +98,8 @@ class Operations:
         sight = claims.look(self._conn, request, now)
         if sight.chosen:
             return None
-        return Claims((), now if sight.more else claims.next_due(self._conn, request, now), sight.suspects)
+        due = now if sight.more else claims.next_due(self._conn, request, now)
+        return Claims((), now, due, sight.suspects)
 
     def commit(self, commit: Commit) -> CommitReply:
         """Apply one commit. Raises LeaseLost and Conflict: the caller rolls back what was written before."""
