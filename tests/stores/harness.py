@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +26,13 @@ from ergon_runtime.core.flows import (
 )
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.memory import MemoryStore
+from ergon_runtime.stores.redis import RedisOptions, RedisStore
 from ergon_runtime.stores.sqlite import SQLiteStore
+from tests.redis_server import shared_server
 
 LANE = "default:T:"
 LEASE = 1000
-KINDS = ("memory", "sqlite")
+KINDS = ("memory", "sqlite", "redis")
 
 
 @dataclass
@@ -47,6 +50,9 @@ def make_store(kind: str, folder: Path, clock: Clock, token: Callable[[], str] |
     match kind:
         case "memory":
             return MemoryStore(clock, source)
+        case "redis":
+            options = RedisOptions(namespace=secrets.token_hex(8))
+            return RedisStore(shared_server().url, options, clock=clock, token=source)
         case _:
             return SQLiteStore(folder / "store.db", clock=clock, token=source)
 
