@@ -100,7 +100,7 @@ class RedisStore:
         return bool(created)
 
     async def claim(self, request: ClaimRequest) -> Claims:
-        tokens = [self._token() for _ in range(1 if request.alone else request.limit)]
+        tokens = [self._token() for _ in range(request.limit)]
         now, due, suspects, claims = await self._write(scripts.CLAIM, *rows.request(request, tokens))
         return Claims(tuple(rows.claim(each, now) for each in claims), due, bool(suspects))
 
