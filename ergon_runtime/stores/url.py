@@ -4,6 +4,7 @@
     sqlite:///ergon.db                         a file, relative to the working directory
     sqlite:////var/lib/ergon.db                a file, absolute
     sqlite:///ergon.db?synchronous=normal      faster, but a power cut may take the last commits
+    redis://host:6379/0?namespace=ergon        a Redis server; redis/address.py has all forms
 
 Percent-escapes are decoded in paths. A new kind of store is a case in `parse` and one in `_store`.
 """
@@ -20,10 +21,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ergon_runtime.errors import ConfigError
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.memory import MemoryStore
+from ergon_runtime.stores.redis.address import FORMS, SCHEMES, RedisAddress, parse_redis
 from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore
 from ergon_runtime.stores.sqlite.connection import Synchronous
 
-_FORMS = "memory://, sqlite:///relative/path.db or sqlite:////absolute/path.db"
+_FILES = "memory://, sqlite:///relative/path.db or sqlite:////absolute/path.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class SQLiteAddress:
     synchronous: Synchronous = "full"
 
 
-Address = MemoryAddress | SQLiteAddress
+Address = MemoryAddress | SQLiteAddress | RedisAddress
 
 
 def parse(url: str) -> Address:
@@ -55,24 +57,24 @@ def parse(url: str) -> Address:
             return MemoryAddress()
         case "sqlite":
             return _sqlite(url)
-        case "redis" | "rediss":
-            raise ConfigError(
-                f"the store {_shown(url)!r} needs ergon-runtime[redis], which is not available in this version;"
-                " use a sqlite:/// address"
-            )
+        case redis if redis in SCHEMES:
+            return parse_redis(url)
         case _:
-            raise ConfigError(f"{_shown(url)!r} is not a store address; write {_FORMS}")
+            raise ConfigError(f"{_shown(url)!r} is not a store address; write {_FILES}, {FORMS}")
 
 
 @contextlib.asynccontextmanager
-async def open_store(url: str, *, create: bool = True, read_only: bool = False) -> AsyncGenerator[Store]:
+async def open_store(
+    url: str, *, create: bool = True, read_only: bool = False, allow_volatile: bool = False
+) -> AsyncGenerator[Store]:
     """Open the store at an address, and close it at the end.
 
     With `create=False` a store that does not exist is an error, and nothing is created. With `read_only` nothing is
-    created, migrated or written; it works on files and folders that may only be read. Raises ConfigError for the
+    created, migrated or written; it works on files and folders that may only be read. With `allow_volatile` a Redis server
+    will do that keeps no append-only file. Raises ConfigError for the
     address, StoreUnavailable, StoreCorrupt and SchemaMismatch for the store.
     """
-    store = _store(parse(url), create=create, read_only=read_only)
+    store = _store(parse(url), create=create, read_only=read_only, allow_volatile=allow_volatile)
     await store.open()
     try:
         yield store
@@ -80,12 +82,16 @@ async def open_store(url: str, *, create: bool = True, read_only: bool = False) 
         await store.close()
 
 
-def _store(address: Address, *, create: bool, read_only: bool) -> Store:
+def _store(address: Address, *, create: bool, read_only: bool, allow_volatile: bool) -> Store:
     match address:
         case MemoryAddress():
             return MemoryStore()
         case SQLiteAddress(path, synchronous):
             return SQLiteStore(path, SQLiteOptions(create=create, read_only=read_only, synchronous=synchronous))
+        case RedisAddress():
+            from ergon_runtime.stores.redis.store import RedisOptions, RedisStore
+
+            return RedisStore(address, RedisOptions(create=create and not read_only, allow_volatile=allow_volatile))
         case _:
             assert_never(address)
 
@@ -98,7 +104,7 @@ def _sqlite(url: str) -> SQLiteAddress:
         )
     path = unquote(parts.path.removeprefix("/"))
     if path in {"", "/", ":memory:"} or "\0" in path:
-        raise ConfigError(f"{url!r} names no file; write {_FORMS}")
+        raise ConfigError(f"{url!r} names no file; write {_FILES}")
     if parts.fragment:
         raise ConfigError(f"{url!r} has a '#', which a path must write as %23")
     return SQLiteAddress(Path(path), _synchronous(url, parts.query))

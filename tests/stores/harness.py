@@ -26,7 +26,8 @@ from ergon_runtime.core.flows import (
 )
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.memory import MemoryStore
-from ergon_runtime.stores.redis import RedisOptions, RedisStore
+from ergon_runtime.stores.redis.address import parse_redis
+from ergon_runtime.stores.redis.store import RedisStore
 from ergon_runtime.stores.sqlite import SQLiteStore
 from tests.redis_server import shared_server
 
@@ -51,8 +52,8 @@ def make_store(kind: str, folder: Path, clock: Clock, token: Callable[[], str] |
         case "memory":
             return MemoryStore(clock, source)
         case "redis":
-            options = RedisOptions(namespace=secrets.token_hex(8))
-            return RedisStore(shared_server().url, options, clock=clock, token=source)
+            address = parse_redis(f"{shared_server().url}?namespace={secrets.token_hex(8)}")
+            return RedisStore(address, clock=clock, token=source)
         case _:
             return SQLiteStore(folder / "store.db", clock=clock, token=source)
 

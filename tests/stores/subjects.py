@@ -15,7 +15,8 @@ from redis import Redis
 
 from ergon_runtime.core.flows import Message
 from ergon_runtime.stores.memory import MemoryState
-from ergon_runtime.stores.redis import RedisOptions, RedisStore
+from ergon_runtime.stores.redis.address import parse_redis
+from ergon_runtime.stores.redis.store import RedisStore
 from ergon_runtime.stores.rules import NAMED, TokenSource
 from ergon_runtime.stores.sqlite import Operations, transaction
 from ergon_runtime.stores.sqlite.schema import migrate
@@ -113,7 +114,8 @@ class RedisSubject:
         self.prefix = f"{{{space}}}:"
         self.raw = Redis.from_url(shared_server().url)
         self.runner = asyncio.Runner()
-        self.store = RedisStore(shared_server().url, RedisOptions(namespace=space), clock, token)
+        address = parse_redis(f"{shared_server().url}?namespace={space}")
+        self.store = RedisStore(address, clock=clock, token=token)
         self.runner.run(self.store.open())
 
     def do(self, work: Callable[[Any], Any]) -> Any:

@@ -1,5 +1,1 @@
-"""The Redis store."""
-
-from ergon_runtime.stores.redis.store import RedisOptions, RedisStore
-
-__all__ = ["RedisOptions", "RedisStore"]
+"""The Redis store. `address.py` imports nothing heavy; `store.py` is the store."""

@@ -25,11 +25,17 @@ _PASSING = {
     "OOM": "the server is out of memory (maxmemory): make room, or raise it",
     "MISCONF": "the server cannot write its data to disk: look at its log and its disk",
 }
+_STAYS = {code: _PASSING[code] for code in ("LOADING", "BUSY", "NOREPLICAS", "OOM", "MISCONF")}
 _REFUSED = {
     "NOAUTH": "the server wants a password: put it into the store's address",
     "WRONGPASS": "the server does not know this user and password",
     "NOPERM": "the user lacks a right: see the ACL rules in the documentation",
 }
+
+
+def is_elsewhere(error: BaseException) -> bool:
+    """Whether a new connection may find a server that does better."""
+    return is_passing(error) and _code(error, _STAYS) is None
 
 
 def is_passing(error: BaseException) -> bool:

@@ -10,19 +10,21 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
-from ergon_runtime.errors import StoreUnavailable
-from ergon_runtime.stores.redis.faults import is_passing, translate
+from ergon_runtime.errors import StoreError, StoreUnavailable
+from ergon_runtime.stores.redis.faults import is_elsewhere, is_passing, translate
 from ergon_runtime.stores.redis.rows import Argument
 from ergon_runtime.stores.redis.scripts import Script
 
+Connect: TypeAlias = Callable[[], Awaitable[Redis]]
+"""Makes a connection that is known to lead to the store."""
 BATCH = 200
 """Calls in one pipeline."""
 
@@ -37,8 +39,9 @@ class _Call:
 class Link:
     """Calls scripts. `patience` is how long, in seconds, a call that may be repeated is."""
 
-    def __init__(self, client: Redis, prefix: str, url: str, patience: float) -> None:
-        self._client, self._prefix, self._url, self._patience = client, prefix, url, patience
+    def __init__(self, connect: Connect, prefix: str, url: str, patience: float) -> None:
+        self._connect, self._prefix, self._url, self._patience = connect, prefix, url, patience
+        self._client: Redis | None = None
         self._waiting: deque[_Call] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -66,31 +69,36 @@ class Link:
                 await asyncio.wait([self._task])
         for call in self._waiting:
             call.answer.cancel()
-        await self._client.aclose()
+        await self._drop()
+
+    async def _drop(self) -> None:
+        """Close the connection; the next pipeline makes another."""
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(RedisError, OSError):
+                await client.aclose()
 
     async def _drain(self) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             try:
                 await self._send(batch)
-            except (RedisError, OSError, asyncio.TimeoutError) as error:
-                for call in batch:
-                    if not call.answer.done():
-                        call.answer.set_exception(error)
+            except (RedisError, OSError, StoreError) as error:
+                await self._drop()
+                _fail(batch, error)
             except BaseException:
-                for call in batch:
-                    if not call.answer.done():
-                        call.answer.set_exception(StoreUnavailable(f"store {self._url} is being closed"))
+                _fail(batch, StoreUnavailable(f"store {self._url} is being closed"))
                 raise
 
     async def _send(self, batch: Sequence[_Call]) -> None:
         """Send a batch; scripts that the server does not know are loaded, and sent again."""
-        answers = await self._pipeline(batch)
+        client = self._client = self._client or await self._connect()
+        answers = await self._pipeline(client, batch)
         unknown = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:
             for script in {batch[n].script for n in unknown}:
-                await self._client.script_load(script.text)
-            for n, answer in zip(unknown, await self._pipeline([batch[n] for n in unknown]), strict=True):
+                await client.script_load(script.text)
+            for n, answer in zip(unknown, await self._pipeline(client, [batch[n] for n in unknown]), strict=True):
                 answers[n] = answer
         for call, answer in zip(batch, answers, strict=True):
             if call.answer.done():
@@ -99,10 +107,18 @@ class Link:
                 call.answer.set_exception(answer)
             else:
                 call.answer.set_result(answer)
+        if any(isinstance(answer, Exception) and is_elsewhere(answer) for answer in answers):
+            await self._drop()
 
-    async def _pipeline(self, batch: Sequence[_Call]) -> list[Any]:
-        pipe = self._client.pipeline(transaction=False)
+    async def _pipeline(self, client: Redis, batch: Sequence[_Call]) -> list[Any]:
+        pipe = client.pipeline(transaction=False)
         for call in batch:
             pipe.execute_command("EVALSHA", call.script.sha, 1, self._prefix, *call.args)
         answers: list[Any] = await pipe.execute(raise_on_error=False)
         return answers
+
+
+def _fail(batch: Sequence[_Call], error: Exception) -> None:
+    for call in batch:
+        if not call.answer.done():
+            call.answer.set_exception(error)

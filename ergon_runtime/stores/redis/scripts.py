@@ -26,6 +26,7 @@ def _read(name: str, *, idempotent: bool = True) -> Script:
 
 
 OPEN = _read("open")
+ARRIVE = _read("arrive")
 CREATE = _read("create")
 CLAIM = _read("claim", idempotent=False)
 """A claim whose answer was lost has leased flows to nobody; they wait for the lease's end."""

@@ -6,11 +6,11 @@ import builtins
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from ergon_runtime.core.flows import (
     Beat,
@@ -27,14 +27,18 @@ from ergon_runtime.core.flows import (
     Status,
     WorkerRow,
 )
-from ergon_runtime.errors import Conflict, LeaseLost, SchemaMismatch, StoreUnavailable
+from ergon_runtime.errors import Conflict, LeaseLost, SchemaMismatch, StoreCorrupt, StoreUnavailable
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.bell import Told
 from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.redis import rows, scripts
-from ergon_runtime.stores.redis.link import Link
+from ergon_runtime.stores.redis.address import RedisAddress
+from ergon_runtime.stores.redis.faults import translate
+from ergon_runtime.stores.redis.guarantees import SAID, read
+from ergon_runtime.stores.redis.link import Connect, Link
 from ergon_runtime.stores.redis.rows import Argument
 from ergon_runtime.stores.redis.scripts import Script
+from ergon_runtime.stores.redis.servers import Servers
 from ergon_runtime.stores.redis.watch import Watch
 
 SCHEMA = 1
@@ -46,11 +50,12 @@ PRUNES = 200
 
 @dataclass(frozen=True, slots=True)
 class RedisOptions:
-    """How to open a store. `create`: make it if the namespace is empty. `patience`: seconds for which a call that the
+    """How to open a store. `create`: make it if the namespace is empty. `allow_volatile`: also on a server that writes no
+    append-only file. `patience`: seconds for which a call that the
     server does not answer is repeated; `timeout`: seconds to wait for each answer."""
 
-    namespace: str = "ergon"
     create: bool = True
+    allow_volatile: bool = False
     patience: float = 2.0
     timeout: float = 5.0
 
@@ -63,14 +68,14 @@ class RedisStore:
 
     def __init__(
         self,
-        url: str,
+        address: RedisAddress,
         options: RedisOptions | None = None,
         clock: rules.Clock | None = None,
         token: rules.TokenSource = rules.new_token,
     ) -> None:
-        self._url, self._options, self._clock, self._token = url, options or RedisOptions(), clock, token
-        self._shown = url
-        self._prefix = f"{{{self._options.namespace}}}:"
+        self._address, self._options, self._clock, self._token = address, options or RedisOptions(), clock, token
+        self._servers = Servers(address, self._options.timeout)
+        self._prefix = f"{{{address.namespace}}}:"
         self._told = Told()
         self._opened: _Opened | None = None
 
@@ -88,7 +93,7 @@ class RedisStore:
             await opened.writes.close()
 
     def clone(self) -> RedisStore:
-        return RedisStore(self._url, self._options, self._clock, self._token)
+        return RedisStore(self._address, self._options, self._clock, self._token)
 
     async def identity(self) -> StoreIdentity:
         return self._now_open.identity
@@ -197,37 +202,62 @@ class RedisStore:
     @property
     def _now_open(self) -> _Opened:
         if self._opened is None:
-            raise StoreUnavailable(f"store {self._shown} is not open; call open() first")
+            raise StoreUnavailable(f"store {self._address.shown} is not open; call open() first")
         return self._opened
 
     async def _open(self) -> _Opened:
-        writes = self._link()
+        try:
+            client = await self._servers.connect()
+            try:
+                guarantees = await read(client)
+            finally:
+                await client.aclose()
+        except (RedisError, OSError) as error:
+            raise translate(error, self._address.shown) from error
+        if self._options.create:
+            guarantees.check(self._address.shown, allow_volatile=self._options.allow_volatile)
+        store_id, hash_seed = await self._found(guarantees.run_id)
+        identity = StoreIdentity(store_id, self._address.shown, hash_seed, SAID[guarantees.tier])
+        writes, reads = (self._link(lambda: self._arrive(store_id)) for _ in range(2))
+        listen = partial(self._servers.connect, listens=True)
+        return _Opened(identity, writes, reads, Watch(listen, self._prefix + "bell"))
+
+    async def _found(self, run_id: str) -> tuple[str, str]:
+        """The store's id and hash seed; a new store's if there is none and it may be made."""
+        link = self._link(self._servers.connect)
         try:
             new = (secrets.token_hex(8), str(secrets.randbelow(2**32))) if self._options.create else ("", "")
-            found = await writes.call(scripts.OPEN, self._time(), SCHEMA, *new, "")
-            if found is None:
-                raise StoreUnavailable(f"no store at {self._shown} yet: start a worker or schedule a flow")
-            schema, store_id, hash_seed = (part.decode() for part in found)
-            if int(schema) > SCHEMA:
-                raise SchemaMismatch(
-                    f"store {self._shown} has schema {schema}; this Ergon writes {SCHEMA}. Upgrade ergon-runtime"
+            found = await link.call(scripts.OPEN, self._time(), SCHEMA, *new, run_id)
+        finally:
+            await link.close()
+        if found is None:
+            raise StoreUnavailable(f"no store at {self._address.shown} yet: start a worker or schedule a flow")
+        schema, store_id, hash_seed = (part.decode() for part in found)
+        if int(schema) > SCHEMA:
+            raise SchemaMismatch(
+                f"store {self._address.shown} has schema {schema}; this Ergon writes {SCHEMA}. Upgrade ergon-runtime"
+            )
+        return store_id, hash_seed
+
+    async def _arrive(self, store_id: str) -> Redis:
+        """A connection to the server that has our store. Raises StoreCorrupt if it is another one, or gone."""
+        client = await self._servers.connect()
+        try:
+            run_id = str((await client.info("server"))["run_id"])
+            args = (self._prefix, self._time(), store_id, run_id)
+            ours: Any = await client.eval(scripts.ARRIVE.text, 1, *args)  # type: ignore[misc]  # the stubs know no await
+            if not ours:
+                raise StoreCorrupt(
+                    f"store {self._address.shown} is gone, or another is in its place: the server was emptied or swapped."
+                    " Restore it, or stop the workers before they begin a new one"
                 )
         except BaseException:
-            await writes.close()
+            await client.aclose()
             raise
-        identity = StoreIdentity(store_id, self._shown, hash_seed, "")
-        return _Opened(identity, writes, self._link(), Watch(self._client(), self._prefix + "bell"))
+        return client
 
-    def _client(self) -> Redis:
-        return Redis.from_url(
-            self._url,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=self._options.timeout,
-            socket_connect_timeout=self._options.timeout,
-        )
-
-    def _link(self) -> Link:
-        return Link(self._client(), self._prefix, self._shown, self._options.patience)
+    def _link(self, connect: Connect) -> Link:
+        return Link(connect, self._prefix, self._address.shown, self._options.patience)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Only a hint: when the connection fails, waits end by their timeouts, and it is o
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -19,9 +20,9 @@ AGAIN = 0.5
 class Watch:
     """Listens from the first wait on."""
 
-    def __init__(self, client: Redis, channel: str) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Redis]], channel: str) -> None:
         self.bell = Bell()
-        self._client, self._channel = client, channel
+        self._connect, self._channel = connect, channel
         self._closed = False
         self._task = asyncio.get_running_loop().create_task(self._listen())
 
@@ -31,17 +32,24 @@ class Watch:
         while not self._task.done():  # a cancel that meets a timeout in redis-py is lost
             self._task.cancel()
             await asyncio.wait([self._task], timeout=1)
-        await self._client.aclose()
 
     async def _listen(self) -> None:
         while not self._closed:
-            heard = self._client.pubsub()
             try:
-                await heard.subscribe(self._channel)
-                async for _ in heard.listen():
-                    self.bell.ring()
+                client = await self._connect()
+                try:
+                    await self._hear(client)
+                finally:
+                    await client.aclose()
             except (RedisError, OSError):
                 self.bell.ring()  # something may have been missed
                 await asyncio.sleep(AGAIN)
-            finally:
-                await heard.aclose()
+
+    async def _hear(self, client: Redis) -> None:
+        heard = client.pubsub()
+        try:
+            await heard.subscribe(self._channel)
+            async for _ in heard.listen():
+                self.bell.ring()
+        finally:
+            await heard.aclose()

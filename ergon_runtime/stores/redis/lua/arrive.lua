@@ -1,0 +1,20 @@
+-- arrive, on each new connection: ARGV[2] the store's id, [3] the server's run id. Answers 1 if this is the store, 0 if it
+-- is gone or another. Under another run id the server was started anew, or is another one: what it was told last may be
+-- lost, so every lease is void, and the flows may be claimed at once. Nobody is blamed: that is no recovery.
+local meta = P .. 'meta'
+if redis.call('HGET', meta, 'store_id') ~= ARGV[2] then
+  return 0
+end
+if redis.call('HGET', meta, 'run_id') ~= ARGV[3] then
+  redis.call('HSET', meta, 'run_id', ARGV[3])
+  for _, flow in ipairs(redis.call('ZRANGE', P .. 's=running', 0, -1)) do
+    local key = P .. 'f:' .. flow
+    local row = redis.call('HMGET', key, 'lane', 'lease_length')
+    redis.call('HSET', key, 'token', 'void', 'due', now)
+    redis.call('HINCRBY', key, 'recoveries', -1)
+    redis.call('HSET', key, 'alone', '0')
+    redis.call('ZADD', leased(row[1], row[2]), now, flow)
+  end
+  redis.call('PUBLISH', P .. 'bell', '')
+end
+return 1
