@@ -60,11 +60,17 @@ def wait_changes(commit: Commit, standing: Callable[[], Iterable[str]]) -> tuple
     the commit states all waits, or leaves none because the flow is blocked or has ended: there may be thousands.
     `cancel` is implied, so never among them.
     """
-    idle = commit.status.ended or commit.status is Status.BLOCKED
-    wanted = frozenset[str]() if idle else commit.waits - {CANCEL}
-    if commit.dropped is not None and not idle:
+    if commit.status.ended or commit.status is Status.BLOCKED:
+        return set(standing()), frozenset()
+    wanted = commit.waits - {CANCEL}
+    if commit.dropped is not None:
         return commit.dropped, wanted
     return set(standing()) - wanted, wanted
+
+
+def states_all_waits(commit: Commit) -> bool:
+    """Whether waits that the commit does not name end with it."""
+    return commit.dropped is None or commit.status.ended or commit.status is Status.BLOCKED
 
 
 def set_aside(commit: Commit) -> tuple[str, ...]:

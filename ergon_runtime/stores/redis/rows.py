@@ -53,15 +53,18 @@ def commit(value: Commit) -> Iterator[Argument]:
     yield from _optional(value.result)
     yield from _optional(value.note)
     yield value.fingerprint or ""
-    for part in (value.entries, rules.channels(value), dict.fromkeys(value.consumed)):
+    for part in (value.entries, dict.fromkeys(value.consumed), dict.fromkeys(rules.set_aside(value))):
         yield from _counted(part)
-    yield from _counted(dict.fromkeys(rules.set_aside(value)))
     yield len(value.creates)
     for flow in value.creates:
         yield from new_flow(flow)
     yield len(value.sends)
     for send in value.sends:
         yield from message(send)
+    dropped, begun = rules.wait_changes(value, tuple)
+    yield from _counted(begun)
+    yield from _counted(dropped)
+    yield int(rules.states_all_waits(value))
 
 
 def request(value: ClaimRequest, tokens: Sequence[str]) -> Iterator[Argument]:

@@ -1,6 +1,7 @@
 -- commit: ARGV[2] flow, [3] token, [4] id, [5] predecessor or '', [6] start, [7] lease length, [8] status, [9] due or '',
 -- [10] base or '', [11] 1 and [12] result, or 0, [13] 1 and [14] note, or 0, [15] fingerprint or ''; then lists, each
--- after its length: entries, waits, messages consumed, messages put aside, creates (9 values each), sends (4 each).
+-- after its length: entries, messages consumed, messages put aside, creates (9 values each), sends (4 each), waits to
+-- begin, waits to end; last, 1 if the waits to begin are all that is left.
 -- Answers 'lost', 'conflict' and the flow, or 'ok', held, now, mail (C1).
 local flow, token, id, status = ARGV[2], ARGV[3], ARGV[4], ARGV[8]
 local key = P .. 'f:' .. flow
@@ -23,11 +24,13 @@ local function span(width)
   return first, count
 end
 local entries, entry_count = span(1)
-local waits, wait_count = span(1)
 local consumed_at, consumed_count = span(1)
 local aside_at, aside_count = span(1)
 local creates, create_count = span(9)
 local sends, send_count = span(4)
+local begun, begun_count = span(1)
+local dropped, dropped_count = span(1)
+local all_waits = ARGV[at] == '1'
 
 -- Read and check.
 local function found(first, count)
@@ -156,18 +159,23 @@ for channel in pairs(served) do
   drop(channel)
 end
 local wanted, fresh = {}, {}
-for i = waits, waits + wait_count - 1 do
+for i = begun, begun + begun_count - 1 do
   wanted[ARGV[i]] = true
 end
-for _, channel in ipairs(redis.call('HKEYS', P .. 'w:' .. flow)) do
-  if wanted[channel] then
-    wanted[channel] = nil
-  else
-    drop(channel)
+for i = dropped, dropped + dropped_count - 1 do
+  drop(ARGV[i])
+end
+if all_waits then
+  for _, channel in ipairs(redis.call('HKEYS', P .. 'w:' .. flow)) do
+    if not wanted[channel] then
+      drop(channel)
+    end
   end
 end
 for channel in pairs(wanted) do
-  fresh[#fresh + 1] = channel
+  if redis.call('HEXISTS', P .. 'w:' .. flow, channel) == 0 then
+    fresh[#fresh + 1] = channel
+  end
 end
 table.sort(fresh)
 for _, channel in ipairs(fresh) do
@@ -211,7 +219,6 @@ if ended then
 end
 
 -- Its place in the agenda (R7).
-local mail = visible(flow)
 redis.call('ZREM', queue(row[5], row[6]), flow)
 if running then
   local due = now + tonumber(ARGV[7])
@@ -220,7 +227,7 @@ if running then
   redis.call('ZADD', leased(row[5], ARGV[7]), due, flow)
 elseif not ended then
   local due = ARGV[9] ~= '' and tonumber(ARGV[9]) or (status == 'pending' and now or nil)
-  if #mail > 0 and status ~= 'blocked' and (not due or due > now) then
+  if redis.call('EXISTS', P .. 'v:' .. flow) == 1 and status ~= 'blocked' and (not due or due > now) then
     due = now
   end
   if due then
@@ -229,4 +236,4 @@ elseif not ended then
   end
 end
 ring()
-return { 'ok', running and 1 or 0, now, mail }
+return { 'ok', running and 1 or 0, now, visible(flow) }

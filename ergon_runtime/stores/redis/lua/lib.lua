@@ -102,9 +102,18 @@ local function drop_id(flow, id, number)
   end
 end
 
--- The mail on a flow's channels as id, channel, body, id, ...: its own first, then what is reserved for it.
+-- The first of the mail on a flow's channels as id, channel, body, id, ...: its own, then what is reserved for it, then
+-- the cancels among the rest (C4).
+local MAIL = 1000
 local function visible(flow)
-  local numbers = redis.call('ZRANGE', P .. 'v:' .. flow, 0, -1)
+  local numbers = redis.call('ZRANGE', P .. 'v:' .. flow, 0, MAIL - 1)
+  if #numbers == MAIL then
+    for _, number in ipairs(redis.call('LRANGE', P .. 'q:' .. pair(flow, 'cancel'), 0, -1)) do
+      if redis.call('ZRANK', P .. 'v:' .. flow, number) >= MAIL then
+        numbers[#numbers + 1] = number
+      end
+    end
+  end
   local mail = {}
   for i = 1, #numbers do
     local message = cmsgpack.unpack(redis.call('HGET', P .. 'm:' .. flow, numbers[i]))
@@ -230,6 +239,23 @@ local function new_flow(at)
     seed = ARGV[at + 5], parent = ARGV[at + 6], due = ARGV[at + 7], priority = ARGV[at + 8] }
 end
 
+-- Of the channels that a flow listens to, those that readers see: of very many, names before the rest.
+local WAITS = 100
+local function shown_waits(flow)
+  local channels = redis.call('HKEYS', P .. 'w:' .. flow)
+  if #channels <= WAITS then
+    return channels
+  end
+  table.sort(channels, function(a, b)
+    local a_named, b_named = starts(a, 'signal:'), starts(b, 'signal:')
+    if a_named ~= b_named then
+      return a_named
+    end
+    return a < b
+  end)
+  return { unpack(channels, 1, WAITS) }
+end
+
 -- What readers see of a flow: its fields, its waits, its messages put aside; nil if it is not there.
 local VIEW = { 'type', 'version', 'lane', 'priority', 'args', 'seed', 'parent', 'status', 'due', 'owner', 'head', 'length',
   'base', 'result', 'note', 'fingerprint', 'created', 'updated', 'started', 'recoveries', 'deaths' }
@@ -239,10 +265,9 @@ local function view(flow)
     return nil
   end
   local waits, aside = {}, {}
-  local all = redis.call('HGETALL', P .. 'w:' .. flow)
-  for i = 1, #all, 2 do
-    local wait = cmsgpack.unpack(all[i + 1])
-    waits[#waits + 1] = all[i]
+  for _, channel in ipairs(shown_waits(flow)) do
+    local wait = cmsgpack.unpack(redis.call('HGET', P .. 'w:' .. flow, channel))
+    waits[#waits + 1] = channel
     waits[#waits + 1] = string.format('%.0f', wait[2])
     waits[#waits + 1] = wait[3] ~= '' and 1 or 0
   end
