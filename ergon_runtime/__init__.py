@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         SchemaMismatch,
         StoreCorrupt,
         StoreError,
+        StoreMissing,
         StoreUnavailable,
     )
     from ergon_runtime.logs import ReplayFilter
@@ -109,6 +110,7 @@ __all__ = [
     "StoreCorrupt",
     "StoreError",
     "StoreIdentity",
+    "StoreMissing",
     "StoreUnavailable",
     "Worker",
     "as_completed",
@@ -140,7 +142,7 @@ _NAMES_IN = {
     "definitions": "FlowDefinition FlowValue flow flow_type registry step",
     "errors": """CodecError ConfigError Conflict DefinitionError ErgonError FlowCancelled FlowError FlowFailed
         FlowNotFound LeaseLost NonRetryableError OutcomeUnknown RetryableError SchemaMismatch StoreCorrupt StoreError
-        StoreUnavailable""",
+        StoreMissing StoreUnavailable""",
     "logs": "ReplayFilter",
     "primitives": """ChildHandle StepInfo as_completed continue_as_new heartbeat invoke now patched random sleep
         sleep_until step_info uuid4 wait_signal""",

@@ -15,6 +15,7 @@
        ├─ Conflict           the id belongs to a flow of another type or with other arguments
        ├─ LeaseLost          the caller no longer owns the flow; nothing was written
        ├─ StoreUnavailable   cannot be reached, locked, full or read-only; the outcome may be unknown
+       │  └─ StoreMissing    there is no store yet, and none was to be created
        ├─ StoreCorrupt       the data is not a store of ours, or is damaged
        └─ SchemaMismatch     the store was written by a newer Ergon
 
@@ -119,8 +120,12 @@ class StoreUnavailable(StoreError):
     """The store cannot be reached, is locked, full or read-only. A write may or may not have been applied."""
 
 
+class StoreMissing(StoreUnavailable):
+    """There is no store at this address yet, and none was to be created."""
+
+
 class StoreCorrupt(StoreError):
-    """The file is not a store of ours, or it is damaged."""
+    """What is there is not a store of ours, or it is damaged."""
 
 
 class SchemaMismatch(StoreError):

@@ -70,9 +70,9 @@ async def open_store(
     """Open the store at an address, and close it at the end.
 
     With `create=False` a store that does not exist is an error, and nothing is created. With `read_only` nothing is
-    created, migrated or written; it works on files and folders that may only be read. With `allow_volatile` a Redis server
-    will do that keeps no append-only file. Raises ConfigError for the
-    address, StoreUnavailable, StoreCorrupt and SchemaMismatch for the store.
+    created, migrated or written; it works on files and folders that may only be read. With `allow_volatile` a Redis
+    server will do that keeps no append-only file. Raises ConfigError for the address, and for a Redis server that
+    forgets; StoreMissing, StoreUnavailable, StoreCorrupt and SchemaMismatch for the store.
     """
     store = _store(parse(url), create=create, read_only=read_only, allow_volatile=allow_volatile)
     await store.open()
@@ -91,7 +91,7 @@ def _store(address: Address, *, create: bool, read_only: bool, allow_volatile: b
         case RedisAddress():
             from ergon_runtime.stores.redis.store import RedisOptions, RedisStore
 
-            return RedisStore(address, RedisOptions(create=create and not read_only, allow_volatile=allow_volatile))
+            return RedisStore(address, RedisOptions(create=create, read_only=read_only, allow_volatile=allow_volatile))
         case _:
             assert_never(address)
 
@@ -99,9 +99,8 @@ def _store(address: Address, *, create: bool, read_only: bool, allow_volatile: b
 def _sqlite(url: str) -> SQLiteAddress:
     parts = urlsplit(url)
     if parts.netloc:
-        raise ConfigError(
-            f"{url!r} names a host; a path begins after three slashes: sqlite:///{parts.netloc}{parts.path}"
-        )
+        place = parts.netloc.rpartition("@")[2] + parts.path
+        raise ConfigError(f"{_shown(url)!r} names a host; a path begins after three slashes: sqlite:///{place}")
     path = unquote(parts.path.removeprefix("/"))
     if path in {"", "/", ":memory:"} or "\0" in path:
         raise ConfigError(f"{url!r} names no file; write {_FILES}")
@@ -124,5 +123,6 @@ def _synchronous(url: str, query: str) -> Synchronous:
 
 def _shown(url: str) -> str:
     """The address without what may be a password."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    _, hidden, place = url.rpartition("@")
+    scheme, separator, _ = url.partition("://")
+    return (f"{scheme}{separator}..." if hidden and separator else "") + (hidden + place).partition("?")[0]

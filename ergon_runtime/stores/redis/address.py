@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -79,36 +79,40 @@ class RedisAddress:
 
 
 def parse_redis(url: str) -> RedisAddress:
-    """Read a Redis address. Raises ConfigError, whose message has no password in it."""
+    """Read a Redis address. Raises ConfigError, whose message shows nothing that might be a password."""
     scheme, _, rest = url.partition("://")
     kind, tls = SCHEMES[scheme.lower()]
     rest, _, query = rest.partition("?")
-    if "#" in rest or "#" in query:
-        raise ConfigError(f"the {scheme}:// store address has a '#', which it must write as %23")
+    if "#" in url or "@" in query:
+        raise ConfigError(
+            f"the {scheme}:// store address must write # in it as %23, and ? and @ in its parts as %3F and %40"
+        )
     options = _options(scheme, kind, query)
-    common = {"namespace": _namespace(options.get("namespace", "ergon")), "ca": options.get("ca"), "tls": tls}
     login, at, place = rest.rpartition("@")
     user, password = _login(login) if at else (None, None)
-    if kind == "socket":
-        if not place.startswith("/") or "\0" in unquote(place):
-            raise ConfigError(f"{scheme}://{place} names no socket: write unix:///path/redis.sock")
-        database = _database(options.get("db", "0"))
-        return RedisAddress(
-            kind, scheme, socket=unquote(place), database=database, user=user, password=password, **common
-        )
-    hosts, _, path = place.partition("/")
-    service, database = _path(scheme, kind, path)
-    return RedisAddress(
+    address = RedisAddress(
         kind,
         scheme,
-        hosts=tuple(_host(each, kind) for each in _split(scheme, kind, hosts)),
-        database=database,
-        service=service,
         user=user,
         password=password,
         sentinel_password=options.get("sentinel_password"),
-        **common,
+        tls=tls,
+        ca=options.get("ca"),
+        namespace=_namespace(options.get("namespace", "ergon")),
     )
+    if kind == "socket":
+        socket, database = _socket(place), _database(options.get("db", "0"))
+        return replace(address, socket=socket, database=database)
+    names, _, path = place.partition("/")
+    service, database = _path(scheme, kind, path)
+    hosts = tuple(_host(each, kind) for each in _split(scheme, kind, names))
+    return replace(address, hosts=hosts, service=service, database=database)
+
+
+def _socket(place: str) -> str:
+    if not place.startswith("/") or "\0" in unquote(place):
+        raise ConfigError("a unix:// address names a socket by its path: write unix:///path/redis.sock")
+    return unquote(place)
 
 
 def _login(login: str) -> tuple[str | None, str | None]:
@@ -127,7 +131,8 @@ def _options(scheme: str, kind: Kind, query: str) -> dict[str, str]:
 
 def _namespace(text: str) -> str:
     if not _NAMESPACE.fullmatch(text):
-        raise ConfigError(f"the namespace {text!r} must be 1 to 100 of A-Z a-z 0-9 . _ : -, the first a letter or digit")
+        said = "must be 1 to 100 of A-Z a-z 0-9 . _ : -, the first a letter or digit"
+        raise ConfigError(f"the namespace {text!r} {said}")
     return text
 
 
@@ -139,13 +144,13 @@ def _path(scheme: str, kind: Kind, path: str) -> tuple[str, int]:
         if not service:
             raise ConfigError(f"{scheme}:// wants the service's name: {scheme}://host:26379/mymaster/0")
     if kind == "cluster" and path not in {"", "0"}:
-        raise ConfigError(f"a cluster has only database 0, not {path!r}")
+        raise ConfigError(f"a cluster has only database 0: write {scheme}://host:7000")
     return unquote(service), _database(path or "0")
 
 
 def _database(text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise ConfigError(f"the database is a number, not {text!r}")
+        raise ConfigError("the database of a Redis address is a number, as in redis://host:6379/0")
     return int(text)
 
 
@@ -162,5 +167,8 @@ def _host(text: str, kind: Kind) -> tuple[str, int]:
     if bracket:
         host = name.removeprefix("[")
     if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ConfigError(f"{text!r} has no port number after the colon: write host:{_PORTS[kind] or 6379}")
+        raise ConfigError(
+            f"a host of the store address has no port number after its colon: write host:{_PORTS[kind]};"
+            " a password stands before an @"
+        )
     return unquote(host) or "localhost", int(port) if colon else _PORTS[kind]

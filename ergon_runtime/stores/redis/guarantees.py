@@ -10,7 +10,7 @@ A failover to a replica may lose what the replica had not received, whatever is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -53,8 +53,7 @@ class Guarantees:
 
 async def read(client: Redis) -> Guarantees:
     """Ask the server. Raises RedisError."""
-    about = await client.info("server")
-    memory, persistence = await client.info("memory"), await client.info("persistence")
+    about, memory, persistence = [await info(client, section) for section in ("server", "memory", "persistence")]
     return Guarantees(
         version=str(about.get("redis_version", "")),
         run_id=str(about.get("run_id", "")),
@@ -63,11 +62,16 @@ async def read(client: Redis) -> Guarantees:
     )
 
 
+async def info(client: Redis, section: str) -> dict[str, Any]:
+    """One section of what the server tells of itself. Raises RedisError."""
+    return await client.info(section)  # pyright: ignore[reportUnknownMemberType]  # the stubs leave its **kwargs open
+
+
 async def _tier(client: Redis, *, appends: bool) -> Tier:
     if not appends:
         return "volatile"
     try:
-        found = await client.config_get("appendfsync")
+        found: Any = await client.config_get("appendfsync")  # pyright: ignore[reportUnknownMemberType]  # likewise
     except ResponseError:  # NOPERM, or a host that hides CONFIG
         return "unknown"
     match str(found.get("appendfsync", "")):

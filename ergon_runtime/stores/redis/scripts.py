@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
 
-_FOLDER = files(__package__) / "lua"
-_SHARED = (_FOLDER / "lib.lua").read_text()
+_FOLDER = files("ergon_runtime.stores.redis") / "lua"
+_SHARED = (_FOLDER / "lib.lua").read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Script:
 
 
 def _read(name: str, *, idempotent: bool = True) -> Script:
-    text = _SHARED + (_FOLDER / f"{name}.lua").read_text()
+    text = _SHARED + (_FOLDER / f"{name}.lua").read_text("utf-8")
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), idempotent)
 
 

@@ -27,14 +27,14 @@ from ergon_runtime.core.flows import (
     Status,
     WorkerRow,
 )
-from ergon_runtime.errors import Conflict, LeaseLost, SchemaMismatch, StoreCorrupt, StoreUnavailable
+from ergon_runtime.errors import Conflict, LeaseLost, SchemaMismatch, StoreCorrupt, StoreMissing, StoreUnavailable
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.bell import Told
 from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.redis import rows, scripts
 from ergon_runtime.stores.redis.address import RedisAddress
 from ergon_runtime.stores.redis.faults import translate
-from ergon_runtime.stores.redis.guarantees import SAID, read
+from ergon_runtime.stores.redis.guarantees import SAID, info, read
 from ergon_runtime.stores.redis.link import Connect, Link
 from ergon_runtime.stores.redis.rows import Argument
 from ergon_runtime.stores.redis.scripts import Script
@@ -50,11 +50,12 @@ PRUNES = 200
 
 @dataclass(frozen=True, slots=True)
 class RedisOptions:
-    """How to open a store. `create`: make it if the namespace is empty. `allow_volatile`: also on a server that writes no
-    append-only file. `patience`: seconds for which a call that the
+    """How to open a store. `create`: make it if the namespace is empty. `read_only`: create and write nothing.
+    `allow_volatile`: also on a server that keeps no append-only file. `patience`: seconds for which a call that the
     server does not answer is repeated; `timeout`: seconds to wait for each answer."""
 
     create: bool = True
+    read_only: bool = False
     allow_volatile: bool = False
     patience: float = 2.0
     timeout: float = 5.0
@@ -80,7 +81,8 @@ class RedisStore:
         self._opened: _Opened | None = None
 
     async def open(self) -> None:
-        """Connect; idempotent. Raises StoreUnavailable, SchemaMismatch."""
+        """Connect; idempotent. Raises ConfigError for a server that forgets, StoreMissing, StoreUnavailable,
+        StoreCorrupt, SchemaMismatch."""
         if self._opened is None:
             self._opened = await self._open()
 
@@ -191,10 +193,16 @@ class RedisStore:
         return found
 
     async def _write(self, script: Script, *args: Argument) -> Any:
+        if self._options.read_only:
+            raise StoreUnavailable(f"store {self._address.shown} is open for reading only")
         return await self._now_open.writes.call(script, self._time(), *args)
 
     async def _read(self, script: Script, *args: Argument) -> Any:
         return await self._now_open.reads.call(script, self._time(), *args)
+
+    @property
+    def _makes(self) -> bool:
+        return self._options.create and not self._options.read_only
 
     def _time(self) -> Argument:
         return "" if self._clock is None else self._clock()
@@ -214,7 +222,7 @@ class RedisStore:
                 await client.aclose()
         except (RedisError, OSError) as error:
             raise translate(error, self._address.shown) from error
-        if self._options.create:
+        if self._makes:
             guarantees.check(self._address.shown, allow_volatile=self._options.allow_volatile)
         store_id, hash_seed = await self._found(guarantees.run_id)
         identity = StoreIdentity(store_id, self._address.shown, hash_seed, SAID[guarantees.tier])
@@ -226,12 +234,12 @@ class RedisStore:
         """The store's id and hash seed; a new store's if there is none and it may be made."""
         link = self._link(self._servers.connect)
         try:
-            new = (secrets.token_hex(8), str(secrets.randbelow(2**32))) if self._options.create else ("", "")
+            new = (secrets.token_hex(8), str(secrets.randbelow(2**32))) if self._makes else ("", "")
             found = await link.call(scripts.OPEN, self._time(), SCHEMA, *new, run_id)
         finally:
             await link.close()
         if found is None:
-            raise StoreUnavailable(f"no store at {self._address.shown} yet: start a worker or schedule a flow")
+            raise StoreMissing(f"no store at {self._address.shown}; start a worker or schedule a flow to create it")
         schema, store_id, hash_seed = (part.decode() for part in found)
         if int(schema) > SCHEMA:
             raise SchemaMismatch(
@@ -243,13 +251,13 @@ class RedisStore:
         """A connection to the server that has our store. Raises StoreCorrupt if it is another one, or gone."""
         client = await self._servers.connect()
         try:
-            run_id = str((await client.info("server"))["run_id"])
+            run_id = "" if self._options.read_only else str((await info(client, "server"))["run_id"])
             args = (self._prefix, self._time(), store_id, run_id)
-            ours: Any = await client.eval(scripts.ARRIVE.text, 1, *args)  # type: ignore[misc]  # the stubs know no await
+            ours: Any = await client.eval(scripts.ARRIVE.text, 1, *args)
             if not ours:
                 raise StoreCorrupt(
-                    f"store {self._address.shown} is gone, or another is in its place: the server was emptied or swapped."
-                    " Restore it, or stop the workers before they begin a new one"
+                    f"store {self._address.shown} is gone, or another is in its place: the server was emptied or"
+                    " swapped. Restore it, or stop the workers before they begin a new one"
                 )
         except BaseException:
             await client.aclose()

@@ -1,11 +1,11 @@
--- arrive, on each new connection: ARGV[2] the store's id, [3] the server's run id. Answers 1 if this is the store, 0 if it
--- is gone or another. Under another run id the server was started anew, or is another one: what it was told last may be
+-- arrive, on each new connection: ARGV[2] the store's id, [3] the server's run id, or '' to write nothing. Answers 1 if
+-- this is the store, 0 if it is gone or another. Under another run id the server was started anew, or is another one: what it was told last may be
 -- lost, so every lease is void, and the flows may be claimed at once. Nobody is blamed: that is no recovery.
 local meta = P .. 'meta'
 if redis.call('HGET', meta, 'store_id') ~= ARGV[2] then
   return 0
 end
-if redis.call('HGET', meta, 'run_id') ~= ARGV[3] then
+if ARGV[3] ~= '' and redis.call('HGET', meta, 'run_id') ~= ARGV[3] then
   redis.call('HSET', meta, 'run_id', ARGV[3])
   for _, flow in ipairs(redis.call('ZRANGE', P .. 's=running', 0, -1)) do
     local key = P .. 'f:' .. flow
