@@ -71,10 +71,11 @@ def request(value: ClaimRequest, tokens: Sequence[str]) -> Iterator[Argument]:
     """What a worker asks for, and the tokens it may get."""
     yield from (value.worker, value.lease, value.limit, value.fingerprint or "", int(value.alone), int(value.operator))
     yield from _counted(status.value for status in value.statuses)
-    if value.ids is None:
-        yield -1
-    else:
-        yield from _counted(dict.fromkeys(value.ids))
+    for ids in (value.ids, value.under):
+        if ids is None:
+            yield -1
+        else:
+            yield from _counted(dict.fromkeys(ids))
     yield from _counted(dict.fromkeys(value.lanes))
     yield from _counted(tokens)
 
@@ -114,7 +115,9 @@ def claim(row: Sequence[Any], now: int) -> Claim:
 def messages(flat: Sequence[bytes]) -> tuple[Message, ...]:
     """Messages from id, channel, body, id, ..."""
     parts = iter(flat)
-    return tuple(Message(id_.decode(), channel.decode(), body) for id_, channel, body in zip(parts, parts, parts))
+    return tuple(
+        Message(id_.decode(), channel.decode(), body) for id_, channel, body in zip(parts, parts, parts, strict=True)
+    )
 
 
 def flow_row(answer: Sequence[Any]) -> FlowRow:
@@ -123,7 +126,10 @@ def flow_row(answer: Sequence[Any]) -> FlowRow:
     type_, version, lane, priority, args, seed, parent, status, due, owner, head, length, base, *rest = fields
     result, note, fingerprint, created, updated, started, recoveries, deaths = rest
     parts = iter(waits)
-    found = (Wait(channel.decode(), int(since), bool(reserved)) for channel, since, reserved in zip(parts, parts, parts))
+    found = (
+        Wait(channel.decode(), int(since), bool(reserved))
+        for channel, since, reserved in zip(parts, parts, parts, strict=True)
+    )
     return FlowRow(
         id=flow.decode(),
         type=type_.decode(),

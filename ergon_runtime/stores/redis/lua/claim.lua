@@ -1,6 +1,6 @@
 -- claim: ARGV[2] worker, [3] lease, [4] limit, [5] fingerprint or '', [6] alone, [7] operator, [8] how many statuses,
--- then those; how many ids, or -1, then those; the lanes; last, as many tokens as the limit says. Answers now, the next
--- due time or nil, whether a suspect is left, and the claims.
+-- then those; how many ids, or -1, then those; likewise the ids it is narrowed to; the lanes; last, as many tokens as the
+-- limit says. Answers now, the next due time or nil, whether a suspect is left, and the claims.
 local worker, lease, limit, fingerprint = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local alone, operator = ARGV[6] == '1', ARGV[7] == '1'
 local at = 8
@@ -12,7 +12,7 @@ local function take_list()
   at = at + 1 + math.max(count, 0)
   return count >= 0 and found or nil
 end
-local statuses, ids, lanes, tokens = take_list(), take_list(), take_list(), take_list()
+local statuses, ids, under, lanes, tokens = take_list(), take_list(), take_list(), take_list(), take_list()
 
 local function has(list, value)
   for _, each in ipairs(list) do
@@ -27,8 +27,18 @@ local function expired(due, length)
   return due <= now or due > now + 2 * length
 end
 
+local function within(flow)
+  for _, top in ipairs(under or {}) do
+    if flow == top or starts(flow, top .. '/') then
+      return true
+    end
+  end
+  return under == nil
+end
+
 local function fits(flow)
-  return fingerprint == '' or redis.call('HGET', P .. 'f:' .. flow, 'fingerprint') ~= fingerprint
+  return within(flow)
+    and (fingerprint == '' or redis.call('HGET', P .. 'f:' .. flow, 'fingerprint') ~= fingerprint)
 end
 
 local found, seen, next_due = {}, {}, nil
@@ -75,7 +85,7 @@ if ids then
       else
         wanted = ready and fits(flow) and (#lanes == 0 or has(lanes, row[2]))
       end
-      if wanted then
+      if wanted and within(flow) then
         candidate(flow, row[3], due, row[7])
       end
     end
