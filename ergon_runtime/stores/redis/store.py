@@ -27,13 +27,13 @@ from ergon_runtime.core.flows import (
     Status,
     WorkerRow,
 )
-from ergon_runtime.errors import Conflict, LeaseLost, SchemaMismatch, StoreCorrupt, StoreMissing, StoreUnavailable
+from ergon_runtime.errors import Conflict, LeaseLost, SchemaMismatch, StoreMissing, StoreUnavailable
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.bell import Told
 from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.redis import rows, scripts
 from ergon_runtime.stores.redis.address import RedisAddress
-from ergon_runtime.stores.redis.faults import translate
+from ergon_runtime.stores.redis.faults import gone, translate
 from ergon_runtime.stores.redis.guarantees import SAID, info, read
 from ergon_runtime.stores.redis.link import Connect, Link
 from ergon_runtime.stores.redis.rows import Argument
@@ -226,7 +226,7 @@ class RedisStore:
             guarantees.check(self._address.shown, allow_volatile=self._options.allow_volatile)
         store_id, hash_seed = await self._found(guarantees.run_id)
         identity = StoreIdentity(store_id, self._address.shown, hash_seed, SAID[guarantees.tier])
-        writes, reads = (self._link(lambda: self._arrive(store_id)) for _ in range(2))
+        writes, reads = (self._link(lambda: self._arrive(store_id), store_id) for _ in range(2))
         listen = partial(self._servers.connect, listens=True)
         return _Opened(identity, writes, reads, Watch(listen, self._prefix + "bell"))
 
@@ -255,17 +255,14 @@ class RedisStore:
             args = (self._prefix, self._time(), store_id, run_id)
             ours: Any = await client.eval(scripts.ARRIVE.text, 1, *args)
             if not ours:
-                raise StoreCorrupt(
-                    f"store {self._address.shown} is gone, or another is in its place: the server was emptied or"
-                    " swapped. Restore it, or stop the workers before they begin a new one"
-                )
+                raise gone(self._address.shown)
         except BaseException:
             await client.aclose()
             raise
         return client
 
-    def _link(self, connect: Connect) -> Link:
-        return Link(connect, self._prefix, self._address.shown, self._options.patience)
+    def _link(self, connect: Connect, store_id: str | None = None) -> Link:
+        return Link(connect, self._prefix, store_id, self._address.shown, self._options.patience)
 
 
 @dataclass(frozen=True, slots=True)

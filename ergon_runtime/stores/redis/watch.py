@@ -1,28 +1,33 @@
 """Hears the store's bell over a connection of its own and rings for those who wait here.
 
-Only a hint: when the connection fails, waits end by their timeouts, and it is opened again.
+Only a hint: when the connection fails, waits end by their timeouts, and it is opened again. One that is silent is asked
+whether it still lives, as a server that vanished without a word would be waited for in vain.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as Silence
 
 from ergon_runtime.stores.bell import Bell
 
 AGAIN = 0.5
 """Seconds between two tries to connect."""
+QUIET = 10.0
+"""Seconds of silence after which the server is asked for a sign of life, and after which it is given up."""
 
 
 class Watch:
-    """Listens from the first wait on."""
+    """Listens from its making until it is closed."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Redis]], channel: str) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Redis]], channel: str, quiet: float = QUIET) -> None:
         self.bell = Bell()
-        self._connect, self._channel = connect, channel
+        self._connect, self._channel, self._quiet = connect, channel, quiet
         self._closed = False
         self._task = asyncio.get_running_loop().create_task(self._listen())
 
@@ -46,10 +51,20 @@ class Watch:
                 await asyncio.sleep(AGAIN)
 
     async def _hear(self, client: Redis) -> None:
-        heard = client.pubsub()
+        heard: Any = client.pubsub()  # pyright: ignore[reportUnknownMemberType]  # the stubs leave its **kwargs open
+        asked = False
         try:
             await heard.subscribe(self._channel)
-            async for _ in heard.listen():
-                self.bell.ring()
+            self.bell.ring()  # for what was missed until now
+            while not self._closed:
+                message = await heard.get_message(timeout=self._quiet)
+                if message is not None:
+                    asked = False
+                    self.bell.ring()
+                elif asked:
+                    raise Silence("the server is silent")
+                else:
+                    asked = True
+                    await heard.ping()
         finally:
             await heard.aclose()

@@ -1,8 +1,9 @@
 -- What the scripts share: the keys of a namespace, flows and their places in the agenda, mailboxes and reservations.
 --
--- KEYS[1] is the namespace's prefix, `{name}:`; every key begins with it, so all lie in one slot of a cluster. ARGV[1]
--- is the time in milliseconds, or '' for the server's own clock. A script reads and checks first, then writes: an error
--- raised by Redis in the middle would leave what was written before.
+-- KEYS[1] is the namespace's prefix, `{name}:`; every key begins with it, so all lie in one slot of a cluster. KEYS[2],
+-- if given, is the prefix and the id of the store that is meant: another, or none, is left alone. ARGV[1] is the time in
+-- milliseconds, or '' for the server's own clock. A script reads and checks first, then writes: an error raised by Redis
+-- in the middle would leave what was written before.
 --
 --   f:<flow>            hash    the flow
 --   j:<flow>            list    its journal
@@ -24,6 +25,9 @@
 --   meta                hash    store_id, hash_seed, schema, counter, run_id
 
 local P = KEYS[1]
+if KEYS[2] and redis.call('HGET', P .. 'meta', 'store_id') ~= string.sub(KEYS[2], #P + 1) then
+  return redis.error_reply('ERGONGONE the store is not here')
+end
 local RESERVED = 4503599627370496 -- 2^52: reserved messages are heard after a flow's own mail
 local now
 if ARGV[1] ~= '' then
