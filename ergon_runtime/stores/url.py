@@ -33,6 +33,7 @@ class MemoryAddress:
     """This process's memory."""
 
     path: None = None
+    shown: str = "memory://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,18 @@ class SQLiteAddress:
     path: Path
     synchronous: Synchronous = "full"
 
+    @property
+    def shown(self) -> str:
+        """The path, for people."""
+        return str(self.path)
+
 
 Address = MemoryAddress | SQLiteAddress | RedisAddress
 
 
 def parse(url: str) -> Address:
-    """Read a store address; nothing is opened. `path` of the answer is the store's file, if it has one. Raises
-    ConfigError."""
+    """Read a store address; nothing is opened. Of the answer `path` is the store's file, if it has one, and `shown` the
+    place in words, without secrets. Raises ConfigError."""
     scheme, separator, rest = url.partition("://")
     match scheme.lower() if separator else "":
         case "memory":

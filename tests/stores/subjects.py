@@ -1,4 +1,4 @@
-"""Stores that the state machine compares with its model: what they hold, as plain data, and their calls made one by one.
+"""Stores that the state machine compares with its model: what they hold, as plain data, and their calls, one by one.
 
 A subject is asked after the model, and draws the same tokens.
 """
