@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import re
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -86,3 +87,8 @@ def shared_server() -> Server:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.kill)
     return server
+
+
+def new_namespace() -> str:
+    """The address of an empty namespace on the shared server."""
+    return f"{shared_server().url}?db=0&namespace={secrets.token_hex(8)}"

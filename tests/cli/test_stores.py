@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from ergon_cli.stores import NoStore, existing_store, new_store
 from ergon_runtime import StoreUnavailable
 from ergon_runtime.config import Config, Flags, load_config
 from ergon_runtime.core.flows import NewFlow
-from tests.redis_server import shared_server
+from tests.redis_server import new_namespace
 
 
 def config(folder: Path, store: str = "sqlite:///ergon.db") -> Config:
@@ -48,7 +47,7 @@ def url(request: pytest.FixtureRequest) -> str:
     """Where no store is yet."""
     if request.param == "sqlite":
         return "sqlite:///ergon.db"
-    return f"{shared_server().url}?namespace={secrets.token_hex(8)}"
+    return new_namespace()
 
 
 @pytest.mark.parametrize("read_only", [False, True])

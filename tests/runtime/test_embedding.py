@@ -18,6 +18,7 @@ import pytest
 
 from ergon_runtime import Executor, Scheduler, Status, Worker, flow, invoke, open_store, sleep, step, wait_signal
 from tests.runtime.workers import run, until
+from tests.seed.places import STORES, address
 
 ROOT = Path(__file__).resolve().parents[2]
 begun: list[str] = []
@@ -28,9 +29,9 @@ def _nothing_begun() -> None:
     begun.clear()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'ergon.db'}"
+    return address(request.param, tmp_path)
 
 
 @step

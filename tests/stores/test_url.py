@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from ergon_runtime.core.flows import FlowQuery
 from ergon_runtime.errors import ConfigError, StoreMissing
 from ergon_runtime.stores.url import MemoryAddress, SQLiteAddress, open_store, parse
-from tests.redis_server import shared_server
+from tests.redis_server import new_namespace
 from tests.stores.harness import new
 
 
@@ -20,7 +19,7 @@ def address(scheme: str, folder: Path) -> str:
         case "memory":
             return "memory://"
         case "redis":
-            return f"{shared_server().url}?db=0&namespace={secrets.token_hex(8)}"
+            return new_namespace()
         case _:
             return f"sqlite:///{folder}/e.db"
 
