@@ -6,18 +6,18 @@ or a move the next `connect` finds the new one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, assert_never, cast
+from dataclasses import replace
+from functools import partial
+from typing import assert_never
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.crc import key_slot
-from redis.exceptions import ConnectionError as Unreached
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError
 
 from ergon_runtime.stores.redis.address import RedisAddress
+from ergon_runtime.stores.redis.discovery import PATIENCE, Nodes, Sentinels
+from ergon_runtime.stores.redis.guarantees import info
 
 
 class Servers:
@@ -25,98 +25,62 @@ class Servers:
 
     def __init__(self, address: RedisAddress, timeout: float) -> None:
         self.address, self._timeout = address, timeout
-        self._nodes = list(address.hosts)
+        asked = replace(address, user=None, password=address.sentinel_password, database=0)
+        self._sentinels = Sentinels(address, partial(_client, asked, min(timeout, PATIENCE)))
+        self._nodes = Nodes(address, partial(_client, address, min(timeout, PATIENCE)))
 
     async def connect(self, *, listens: bool = False) -> Redis:
-        """A client, connected; one that `listens` may be silent for long. Raises RedisError, OSError."""
-        address = self.address
-        match address.kind:
-            case "server":
-                client = self._client(*address.hosts[0], listens=listens)
-            case "socket":
-                client = self._client(None, 0, listens=listens)
-            case "sentinel":
-                client = self._client(*await self._master(), listens=listens)
-            case "cluster":
-                client = self._client(*await self._node(), listens=listens)
-            case _:
-                assert_never(address.kind)
+        """A client, connected; one that `listens` may be silent for long. Raises RedisError, OSError; StoreUnavailable
+        for what a person must put right."""
+        host, port = await self._place()
+        client = _client(self.address, self._timeout, host, port, listens=listens)
         try:
-            return await client.initialize()
+            await client.initialize()
+            if self.address.kind == "sentinel" and not listens:
+                await _check_master(client)
         except BaseException:
             await client.aclose()
             raise
+        return client
 
-    async def _master(self) -> tuple[str, int]:
-        """Whom the sentinels call the master."""
+    async def _place(self) -> tuple[str | None, int]:
+        """Where to connect to; None for the address's socket."""
         address = self.address
-        how: dict[str, Any] = {
-            "password": address.sentinel_password,
-            "protocol": 2,
-            "driver_info": None,
-            "retry": Retry(NoBackoff(), 0),
-            "socket_timeout": self._timeout,
-            "socket_connect_timeout": self._timeout,
-            "ssl": address.tls,
-            "ssl_ca_certs": address.ca,
-        }
-        asked: Any = Sentinel(list(address.hosts), sentinel_kwargs=how)  # type: ignore[no-untyped-call]  # it has no types
-        try:
-            host, port = await asked.discover_master(address.service)
-        finally:
-            for sentinel in asked.sentinels:
-                await sentinel.aclose()
-        return str(host), int(port)
-
-    async def _node(self) -> tuple[str, int]:
-        """The node that has the namespace's slot, by the first node that answers."""
-        slot = key_slot(f"{{{self.address.namespace}}}".encode())
-        failure: Exception = Unreached("the cluster has no node for the namespace's slot")
-        for host, port in dict.fromkeys([*self._nodes, *self.address.hosts]):
-            client: Any = self._client(host, port, listens=False)  # Any: it types no commands of a cluster
-            try:
-                ranges = await client.execute_command("CLUSTER SLOTS")
-            except (RedisError, OSError) as error:
-                failure = error
-                continue
-            finally:
-                await client.aclose()
-            owners = dict(_owners(ranges, host))
-            self._nodes = list(dict.fromkeys(owners.values()))
-            for (first, last), owner in owners.items():
-                if first <= slot <= last:
-                    return owner
-        raise failure
-
-    def _client(self, host: str | None, port: int, *, listens: bool) -> Redis:
-        """A client of one connection, that redis-py neither repairs nor greets more than it must: RESP2, no CLIENT."""
-        address = self.address
-        return Redis(
-            host=host or "",
-            port=port,
-            unix_socket_path=None if host else address.socket,
-            db=address.database,
-            username=address.user,
-            password=address.password,
-            protocol=2,
-            driver_info=None,
-            single_connection_client=not listens,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=None if listens else self._timeout,
-            socket_connect_timeout=self._timeout,
-            socket_keepalive=bool(host),
-            ssl=address.tls,
-            ssl_ca_certs=address.ca,
-        )
+        match address.kind:
+            case "server":
+                return address.hosts[0]
+            case "socket":
+                return None, 0
+            case "sentinel":
+                return await self._sentinels.find()
+            case "cluster":
+                return await self._nodes.find()
+            case _:
+                assert_never(address.kind)
 
 
-def _owners(ranges: Any, asked: str) -> Iterator[tuple[tuple[int, int], tuple[str, int]]]:
-    """(first slot, last slot), (host, port) of each master in the answer to CLUSTER SLOTS."""
-    for part in ranges:
-        if isinstance(part, dict):  # a client that reads the answer for us
-            found = cast("dict[str, Any]", part)
-            yield (found["start_slot"], found["end_slot"]), (found["primary"][0] or asked, found["primary"][1])
-            continue
-        first, last, master, *_ = part
-        host = master[0].decode() if isinstance(master[0], bytes) else master[0]
-        yield (int(first), int(last)), (host or asked, int(master[1]))
+async def _check_master(client: Redis) -> None:
+    """Sentinels that have missed a failover name a server that is a replica by now: it would be read for ever."""
+    if (await info(client, "replication"))["role"] != "master":
+        raise ReadOnlyError("READONLY the sentinels named a replica")
+
+
+def _client(address: RedisAddress, timeout: float, host: str | None, port: int, *, listens: bool = False) -> Redis:
+    """A client of one connection, that redis-py neither repairs nor greets more than it must: RESP2, no CLIENT."""
+    return Redis(
+        host=host or "",
+        port=port,
+        unix_socket_path=None if host else address.socket,
+        db=address.database,
+        username=address.user,
+        password=address.password,
+        protocol=2,
+        driver_info=None,
+        single_connection_client=not listens,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=None if listens else timeout,
+        socket_connect_timeout=timeout,
+        socket_keepalive=bool(host),
+        ssl=address.tls,
+        ssl_ca_certs=address.ca,
+    )
