@@ -101,6 +101,7 @@ def give_slots(server: Server) -> None:
 
 
 def spoil_disk(server: Server, folder: Path) -> None:
+    command(server, "CONFIG", "SET", "save", "3600 1000000")
     shutil.rmtree(folder)
     command(server, "BGSAVE")
     while command(server, "INFO", "persistence")["rdb_last_bgsave_status"] != "err":
