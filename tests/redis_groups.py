@@ -7,6 +7,7 @@ run either. Start groups in the main thread.
 
 from __future__ import annotations
 
+import atexit
 import random
 import shutil
 import signal
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +244,14 @@ def _follow(replica: Node, master: Node) -> None:
     until(lambda: known in str(replica.run("CLUSTER NODES")), "meeting the master")
     until(lambda: replica.run("CLUSTER REPLICATE", known), "following the master")
     until(lambda: replica.run("ROLE")[3] == "connected", "the first copy")
+
+
+@cache
+def shared_cluster() -> Cluster:
+    """One of three masters for all tests of this process."""
+    made = cluster("--appendfsync", "everysec")
+    atexit.register(made.__exit__, None, None, None)
+    return made.__enter__()
 
 
 # Sentinels ------------------------------------------------------------------------------------------------------------

@@ -29,11 +29,12 @@ from ergon_runtime.stores.memory import MemoryStore
 from ergon_runtime.stores.redis.address import parse_redis
 from ergon_runtime.stores.redis.store import RedisStore
 from ergon_runtime.stores.sqlite import SQLiteStore
+from tests.redis_groups import shared_cluster
 from tests.redis_server import shared_server
 
 LANE = "default:T:"
 LEASE = 1000
-KINDS = ("memory", "sqlite", "redis")
+KINDS = ("memory", "sqlite", "redis", "cluster")
 
 
 @dataclass
@@ -53,6 +54,9 @@ def make_store(kind: str, folder: Path, clock: Clock, token: Callable[[], str] |
             return MemoryStore(clock, source)
         case "redis":
             address = parse_redis(f"{shared_server().url}?namespace={secrets.token_hex(8)}")
+            return RedisStore(address, clock=clock, token=source)
+        case "cluster":
+            address = parse_redis(f"redis+cluster://{shared_cluster().hosts}?namespace={secrets.token_hex(8)}")
             return RedisStore(address, clock=clock, token=source)
         case _:
             return SQLiteStore(folder / "store.db", clock=clock, token=source)
