@@ -56,7 +56,7 @@ def is_elsewhere(error: BaseException) -> bool:
 
 def is_passing(error: BaseException) -> bool:
     """Whether the call may do better a moment later."""
-    if isinstance(error, AuthenticationError) or _tls(error):
+    if isinstance(_bare(error), AuthenticationError) or _tls(error):
         return False
     if _is_outage(error):
         return True
@@ -80,7 +80,10 @@ def translate(error: Exception, url: str) -> StoreError:
     if why := _tls(error):
         return StoreUnavailable(f"store {url}: {why} ({said})")
     if _is_outage(error):
-        return StoreUnavailable(f"store {url} cannot be reached: {said or type(error).__name__}")
+        return StoreUnavailable(
+            f"store {url} cannot be reached: {said.rstrip('.') or type(error).__name__};"
+            " check the address, and that the server runs"
+        )
     if isinstance(error, ResponseError) and "WRONGTYPE" in said:
         return StoreCorrupt(f"store {url}: a key is of another kind; choose a namespace of its own ({said})")
     if isinstance(error, RedisError):
@@ -96,8 +99,14 @@ def gone(url: str) -> StoreCorrupt:
     )
 
 
+def _bare(error: BaseException) -> BaseException:
+    """redis-py wraps it as an outage when a new connection's user and password are refused."""
+    return error.__cause__ if isinstance(error.__cause__, AuthenticationError) else error
+
+
 def code(error: BaseException) -> str:
     """The known code that an error of the server begins with, or has after its script's name; '' without one."""
+    error = _bare(error)
     if not isinstance(error, RedisError):
         return ""
     if isinstance(error, AuthenticationError) and getattr(error, "status_code", None) in {None, "ERR"}:
