@@ -41,8 +41,8 @@ _REFUSED: Mapping[str, str] = {
 }
 """Codes of what a person must put right."""
 _TLS: Mapping[str, str] = {
-    "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not trusted: name its CA's file with ?ca=, and the host as"
-    " the certificate does",
+    "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not trusted: name its CA's file with ?ca=, and the host"
+    " as the certificate does",
     "WRONG_VERSION_NUMBER": "the server speaks no TLS on this port: write redis://, or the TLS port",
 }
 GONE = "ERGONGONE"
@@ -111,6 +111,8 @@ def code(error: BaseException) -> str:
         return ""
     if isinstance(error, AuthenticationError) and getattr(error, "status_code", None) in {None, "ERR"}:
         return "AUTH"
+    if "user executing the script can't" in str(error):
+        return "NOPERM"
     words = str(error).replace(":", " ").replace("-", " ").split()
     words.insert(0, str(getattr(error, "status_code", "")))  # redis-py takes some codes off the text
     return next((word for word in words if word in _CODES), "")
