@@ -60,6 +60,13 @@ def free_port() -> int:
             return port
 
 
+@contextmanager
+def silent() -> Iterator[str]:
+    """Where somebody takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
 @dataclass
 class Node:
     """A server, or a sentinel, at 127.0.0.1:port."""
@@ -320,11 +327,16 @@ def _replicas_seen(sentinel: Node) -> Sequence[str]:
 
 
 @contextmanager
-def guarded(*settings: str, sentinel_settings: Sequence[str] = (), sentinel_login: Any = None) -> Iterator[Guarded]:
+def guarded(
+    *settings: str,
+    login: dict[str, Any] | None = None,
+    sentinel_settings: Sequence[str] = (),
+    sentinel_login: dict[str, Any] | None = None,
+) -> Iterator[Guarded]:
     """A service that three sentinels guard; two of them decide. `settings` are the servers'."""
     with _folder() as folder:
         common = (*DURABLE, "--bind", "127.0.0.1", "--repl-ping-replica-period", "1", *settings)
-        servers = [Node(folder / f"server-{n}", common) for n in range(3)]
+        servers = [Node(folder / f"server-{n}", common, login=login or {}) for n in range(3)]
         sentinels = [Node(folder / f"sentinel-{n}", login=sentinel_login or {}) for n in range(3)]
         with _ended([*sentinels, *servers]):
             master = servers[0].start()

