@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 300
 KILLS ?= 20
+SECONDS ?= 10
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check venv acceptance sim mutants cross kills
+.PHONY: help demo test check venv acceptance sim mutants cross kills redis-kills redis-proxy
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 demo: $(VENV)/installed ## watch a flow survive the death of its worker
 	@$(BIN)/python sample_flows/demo.py
@@ -43,6 +44,12 @@ cross: $(VENV)/installed ## replay simulated journals under other hash seeds (OT
 
 kills: $(VENV)/installed ## kill real workers at random moments (KILLS=20)
 	@ERGON_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/acceptance/test_kills.py $(ARGS)
+
+redis-kills: $(VENV)/installed ## kill a real redis-server and workers at random moments (KILLS=20)
+	@$(BIN)/python -m tests.redis_rig kills $(KILLS) $(ARGS)
+
+redis-proxy: $(VENV)/installed ## run workers behind a proxy that does mischief (SECONDS=10)
+	@$(BIN)/python -m tests.redis_rig proxy $(SECONDS) $(ARGS)
 
 venv: $(VENV)/installed ## make .venv with Ergon and the development tools in it
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -27,10 +28,10 @@ class Line:
 
 
 class Proxy:
-    """Passes bytes between clients on `port` and the server on a socket."""
+    """Passes bytes between clients on `port`, who come over TLS if `tls` says so, and the server on a socket."""
 
-    def __init__(self, target: Path) -> None:
-        self.target = target
+    def __init__(self, target: Path, tls: ssl.SSLContext | None = None) -> None:
+        self.target, self.tls = target, tls
         self.lines: set[Line] = set()
         self.delay = 0.0
         """Seconds that each answer takes longer."""
@@ -48,7 +49,7 @@ class Proxy:
 
     async def start(self) -> None:
         """Listen; again on the same port after `stop`."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

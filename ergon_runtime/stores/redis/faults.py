@@ -80,9 +80,9 @@ def translate(error: Exception, url: str) -> StoreError:
     if why := _tls(error):
         return StoreUnavailable(f"store {url}: {why} ({said})")
     if _is_outage(error):
+        check = "that the server runs" + (", and that it speaks TLS there" if url.startswith("rediss") else "")
         return StoreUnavailable(
-            f"store {url} cannot be reached: {said.rstrip('.') or type(error).__name__};"
-            " check the address, and that the server runs"
+            f"store {url} cannot be reached: {said.rstrip('.') or type(error).__name__}; check the address, {check}"
         )
     if isinstance(error, ResponseError) and "WRONGTYPE" in said:
         return StoreCorrupt(f"store {url}: a key is of another kind; choose a namespace of its own ({said})")

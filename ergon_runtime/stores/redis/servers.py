@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import assert_never
 
 from redis.asyncio import Redis
@@ -15,6 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError
 
+from ergon_runtime.errors import StoreUnavailable
 from ergon_runtime.stores.redis.address import RedisAddress
 from ergon_runtime.stores.redis.discovery import PATIENCE, Nodes, Sentinels
 from ergon_runtime.stores.redis.guarantees import info
@@ -32,6 +34,7 @@ class Servers:
     async def connect(self, *, listens: bool = False) -> Redis:
         """A client, connected; one that `listens` may be silent for long. Raises RedisError, OSError; StoreUnavailable
         for what a person must put right."""
+        self._check_ca()
         host, port = await self._place()
         client = _client(self.address, self._timeout, host, port, listens=listens)
         try:
@@ -42,6 +45,13 @@ class Servers:
             await client.aclose()
             raise
         return client
+
+    def _check_ca(self) -> None:
+        ca = self.address.ca
+        if ca is not None and not Path(ca).is_file():
+            raise StoreUnavailable(
+                f"store {self.address.shown}: there is no file {ca} of trusted certificates: correct ?ca="
+            )
 
     async def _place(self) -> tuple[str | None, int]:
         """Where to connect to; None for the address's socket."""

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as Silence
 
+from ergon_runtime.errors import StoreError
 from ergon_runtime.stores.bell import Bell
 
 AGAIN = 0.5
@@ -46,7 +47,7 @@ class Watch:
                     await self._hear(client)
                 finally:
                     await client.aclose()
-            except (RedisError, OSError):
+            except (RedisError, OSError, StoreError):
                 self.bell.ring()  # something may have been missed
                 await asyncio.sleep(AGAIN)
 
