@@ -36,7 +36,7 @@ def new_flow(flow: NewFlow) -> tuple[Argument, ...]:
         flow.args,
         flow.seed,
         flow.parent or "",
-        _number(flow.due),
+        _due(flow.due),
         flow.priority,
     )
 
@@ -49,7 +49,7 @@ def message(send: Send) -> tuple[Argument, ...]:
 def commit(value: Commit) -> Iterator[Argument]:
     """A commit."""
     yield from (value.lease.flow, value.lease.token, value.id, value.predecessor or "", value.start)
-    yield from (value.lease_length, value.status.value, _number(value.due), _number(value.base))
+    yield from (value.lease_length, value.status.value, _due(value.due), _number(value.base))
     yield from _optional(value.result)
     yield from _optional(value.note)
     yield value.fingerprint or ""
@@ -182,6 +182,11 @@ def _counted(values: Iterable[Argument]) -> Iterator[Argument]:
 
 def _optional(value: bytes | None) -> tuple[Argument, Argument]:
     return (0, "") if value is None else (1, value)
+
+
+def _due(value: int | None) -> Argument:
+    """No later than what Lua holds exactly, the year 287396: it would write a later one in a form that is no integer."""
+    return _number(None if value is None else min(value, 2**53))
 
 
 def _number(value: int | None) -> Argument:
