@@ -112,9 +112,9 @@ class RedisSubject:
     def __init__(self, clock: Clock, token: TokenSource) -> None:
         space = secrets.token_hex(8)
         self.prefix = f"{{{space}}}:"
-        self.raw = Redis.from_url(shared_server().url)
+        self.raw = Redis.from_url(f"{shared_server().url}?db=1")  # where no other tests leave keys to scan
         self.runner = asyncio.Runner()
-        address = parse_redis(f"{shared_server().url}?namespace={space}")
+        address = parse_redis(f"{shared_server().url}?db=1&namespace={space}")
         self.store = RedisStore(address, clock=clock, token=token)
         self.runner.run(self.store.open())
 
