@@ -51,7 +51,7 @@ class Link:
         self._client: Redis | None = None
         self._waiting: deque[_Call] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._closed = False
+        self._closed = self._left = False
 
     async def call(self, script: Script, *args: Argument) -> Any:
         """The script's answer. Raises StoreUnavailable, which leaves open whether it was done, and StoreError."""
@@ -83,6 +83,10 @@ class Link:
                 task.cancel()
                 await asyncio.wait([task], timeout=1)
             await self._drop()
+
+    def leave(self) -> None:
+        """Make another connection for the next pipeline: another server has the store now."""
+        self._left = True
 
     def _ask(self, call: _Call) -> None:
         if self._closed:
@@ -121,6 +125,9 @@ class Link:
 
     async def _send(self, batch: Sequence[_Call]) -> None:
         """Send a batch; scripts that the server does not know are loaded, and sent again."""
+        if self._left:
+            self._left = False
+            await self._drop()
         client = self._client = self._client or await self._connect()
         answers = await self._pipeline(client, map(self._command, batch))
         unknown = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]

@@ -30,6 +30,7 @@ class Servers:
         asked = replace(address, user=None, password=address.sentinel_password, database=0)
         self._sentinels = Sentinels(address, partial(_client, asked, min(timeout, PATIENCE)))
         self._nodes = Nodes(address, partial(_client, address, min(timeout, PATIENCE)))
+        self._last: tuple[str | None, int] | None = None
 
     async def connect(self, *, listens: bool = False) -> Redis:
         """A client, connected; one that `listens` may be silent for long. Raises RedisError, OSError; StoreUnavailable
@@ -44,7 +45,12 @@ class Servers:
         except BaseException:
             await client.aclose()
             raise
+        self._last = host, port
         return client
+
+    async def moved(self) -> bool:
+        """Whether another server serves the address than the one connected to last. Raises as `connect` does."""
+        return self._last is not None and await self._place() != self._last
 
     def _check_ca(self) -> None:
         ca = self.address.ca

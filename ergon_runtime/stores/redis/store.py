@@ -39,6 +39,7 @@ from ergon_runtime.stores.redis.link import Connect, Link
 from ergon_runtime.stores.redis.rows import Argument
 from ergon_runtime.stores.redis.scripts import Script
 from ergon_runtime.stores.redis.servers import Servers
+from ergon_runtime.stores.redis.succession import Succession
 from ergon_runtime.stores.redis.watch import Watch
 
 SCHEMA = 1
@@ -90,6 +91,7 @@ class RedisStore:
         """Give up the connections; idempotent."""
         opened, self._opened = self._opened, None
         if opened is not None:
+            await opened.succession.close()
             await opened.watch.close()
             await opened.reads.close()
             await opened.writes.close()
@@ -228,7 +230,8 @@ class RedisStore:
         identity = StoreIdentity(store_id, self._address.shown, hash_seed, SAID[guarantees.tier])
         writes, reads = (self._link(lambda: self._arrive(store_id), store_id) for _ in range(2))
         listen = partial(self._servers.connect, listens=True)
-        return _Opened(identity, writes, reads, Watch(listen, self._prefix + "bell"))
+        succession = Succession(self._servers, (writes, reads))
+        return _Opened(identity, writes, reads, Watch(listen, self._prefix + "bell"), succession)
 
     async def _found(self, run_id: str) -> tuple[str, str]:
         """The store's id and hash seed; a new store's if there is none and it may be made."""
@@ -273,6 +276,7 @@ class _Opened:
     writes: Link
     reads: Link
     watch: Watch
+    succession: Succession
 
 
 def _indexes(query: FlowQuery) -> Sequence[str]:
