@@ -102,7 +102,6 @@ class Link:
                 try:
                     await self._send(batch)
                 except (RedisError, OSError, StoreError) as error:
-                    await self._drop()
                     _fail(batch, error)
         except BaseException:  # it is being closed, or its loop is: nobody must wait for what is not sent
             _fail([*batch, *self._waiting], self._closing())
@@ -155,11 +154,10 @@ class Link:
 
         Not by redis-py's pipeline: that takes another connection than the client's own, and makes it anew unasked.
         """
-        connection = client.connection
-        if connection is None or not connection.is_connected:
-            raise Unreached("the connection was closed")
-        listed = list(commands)
+        listed, connection = list(commands), client.connection
         try:
+            if connection is None or not connection.is_connected:
+                raise Unreached("the connection was closed")
             await connection.send_packed_command(connection.pack_commands(listed))
             return [await _answer(connection) for _ in listed]
         except BaseException:
