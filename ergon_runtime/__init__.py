@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         CodecError,
         ConfigError,
         Conflict,
+        CopyRefused,
         DefinitionError,
         ErgonError,
         FlowCancelled,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         StoreError,
         StoreMissing,
         StoreUnavailable,
+        StoreUnfinished,
     )
     from ergon_runtime.logs import ReplayFilter
 
@@ -82,6 +84,7 @@ __all__ = [
     "CodecError",
     "ConfigError",
     "Conflict",
+    "CopyRefused",
     "DefinitionError",
     "ErgonError",
     "Executor",
@@ -112,6 +115,7 @@ __all__ = [
     "StoreIdentity",
     "StoreMissing",
     "StoreUnavailable",
+    "StoreUnfinished",
     "Worker",
     "as_completed",
     "continue_as_new",
@@ -140,9 +144,9 @@ _NAMES_IN = {
     "core.retry": "RetryPolicy",
     "dag": "run_dag",
     "definitions": "FlowDefinition FlowValue flow flow_type registry step",
-    "errors": """CodecError ConfigError Conflict DefinitionError ErgonError FlowCancelled FlowError FlowFailed
-        FlowNotFound LeaseLost NonRetryableError OutcomeUnknown RetryableError SchemaMismatch StoreCorrupt StoreError
-        StoreMissing StoreUnavailable""",
+    "errors": """CodecError ConfigError Conflict CopyRefused DefinitionError ErgonError FlowCancelled FlowError
+        FlowFailed FlowNotFound LeaseLost NonRetryableError OutcomeUnknown RetryableError SchemaMismatch StoreCorrupt
+        StoreError StoreMissing StoreUnavailable StoreUnfinished""",
     "logs": "ReplayFilter",
     "primitives": """ChildHandle StepInfo as_completed continue_as_new heartbeat invoke now patched random sleep
         sleep_until step_info uuid4 wait_signal""",

@@ -17,7 +17,9 @@
        ├─ StoreUnavailable   cannot be reached, locked, full or read-only; the outcome may be unknown
        │  └─ StoreMissing    there is no store yet, and none was to be created
        ├─ StoreCorrupt       the data is not a store of ours, or is damaged
-       └─ SchemaMismatch     the store was written by a newer Ergon
+       ├─ SchemaMismatch     the store was written by a newer Ergon
+       ├─ StoreUnfinished    the store is a copy that has not been finished
+       └─ CopyRefused        stores cannot be copied as they stand
 
 Errors carry what they know as attributes; messages name the next action. This file imports nothing of ours.
 """
@@ -130,3 +132,11 @@ class StoreCorrupt(StoreError):
 
 class SchemaMismatch(StoreError):
     """The store was written by a newer Ergon than this one."""
+
+
+class StoreUnfinished(StoreError):
+    """The store is a copy of another that has not been finished: it may lack flows, so nothing may run on it."""
+
+
+class CopyRefused(StoreError):
+    """Stores cannot be copied as they stand: one is in use, or the target has something else in it."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import assert_never
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ergon_runtime.errors import ConfigError
+from ergon_runtime.errors import ConfigError, StoreUnfinished
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.memory import MemoryStore
 from ergon_runtime.stores.redis.address import FORMS, SCHEMES, RedisAddress, parse_redis
@@ -71,18 +71,27 @@ def parse(url: str) -> Address:
 
 @contextlib.asynccontextmanager
 async def open_store(
-    url: str, *, create: bool = True, read_only: bool = False, allow_volatile: bool = False
+    url: str,
+    *,
+    create: bool = True,
+    read_only: bool = False,
+    allow_volatile: bool = False,
+    unfinished: bool = False,
 ) -> AsyncGenerator[Store]:
     """Open the store at an address, and close it at the end.
 
     With `create=False` a store that does not exist is an error, and nothing is created. With `read_only` nothing is
     created, migrated or written; it works on files and folders that may only be read. With `allow_volatile` a Redis
-    server will do that keeps no append-only file. Raises ConfigError for the address, and for a Redis server that
-    forgets; StoreMissing, StoreUnavailable, StoreCorrupt and SchemaMismatch for the store.
+    server will do that keeps no append-only file. A copy that is not finished is refused, unless `unfinished`. Raises
+    ConfigError for the address, and for a Redis server that forgets; StoreMissing, StoreUnavailable, StoreCorrupt,
+    SchemaMismatch and StoreUnfinished for the store.
     """
     store = _store(parse(url), create=create, read_only=read_only, allow_volatile=allow_volatile)
     await store.open()
     try:
+        if not unfinished and (source := (await store.identity()).copy_of) is not None:
+            said = f"the store is an unfinished copy of {source.partition(' ')[2]}"
+            raise StoreUnfinished(f"{said}; finish it: run the same `ergon store copy` again")
         yield store
     finally:
         await store.close()

@@ -9,6 +9,7 @@ import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -29,6 +30,7 @@ from ergon_runtime.core.flows import (
 )
 from ergon_runtime.errors import Conflict, LeaseLost
 from ergon_runtime.stores.memory import MemoryState
+from ergon_runtime.stores.records import FlowRecord, JournalPart, Kind, Record
 from tests.stores.harness import Clock
 from tests.stores.subjects import RedisSubject, SQLiteSubject, Subject, dump_model
 
@@ -210,6 +212,20 @@ class TwoStores(RuleBasedStateMachine):
         self.both(lambda store: store.list(query))
         self.both(lambda store: store.workers())
 
+    @rule()
+    def copy_each_to_the_other_kind(self) -> None:
+        """What follows is done to the copies. Leases are copied without their tokens, and workers not at all."""
+        from_model, from_other = _pieces(lambda work: work(self.model)), _pieces(self.other.do)
+        self.other.close()
+        self.model = MemoryState(self.clock, self.tokens.for_model)
+        self.other = self.subject(self.clock, self.tokens.for_subject)
+        for piece in from_other:
+            self.model.restore(piece)
+        for piece in from_model:
+            self.other.do(partial(_restore, piece=piece))
+        assert _pieces(lambda work: work(self.model)) == from_other
+        assert _pieces(self.other.do) == from_model
+
     @invariant()
     def stores_are_equal(self) -> None:
         if hasattr(self, "model"):
@@ -254,6 +270,22 @@ class _Tokens:
 
     def forget(self) -> None:
         self._drawn.clear()
+
+
+def _pieces(do: Callable[[Callable[[Any], Any]], Any]) -> list[Record | JournalPart]:
+    """All that a store holds."""
+    found: list[Record | JournalPart] = []
+    for kind in Kind:
+        found += do(lambda store, kind=kind: store.records(kind, None, 1000))
+    flows = [piece.row.id for piece in found if isinstance(piece, FlowRecord)]
+    return [
+        *found,
+        *(JournalPart(flow, 0, tuple(do(lambda store, flow=flow: store.journal(flow, 0, 1000)))) for flow in flows),
+    ]
+
+
+def _restore(store: Any, piece: Record | JournalPart) -> Any:
+    return store.restore(piece)
 
 
 def _outcome(work: Callable[[], Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,8 @@ from ergon_runtime.errors import Conflict, LeaseLost, SchemaMismatch, StoreMissi
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.bell import Told
 from ergon_runtime.stores.contract import StoreIdentity
-from ergon_runtime.stores.redis import rows, scripts
+from ergon_runtime.stores.records import JournalPart, Kind, Place, Record
+from ergon_runtime.stores.redis import records, rows, scripts
 from ergon_runtime.stores.redis.address import RedisAddress
 from ergon_runtime.stores.redis.faults import gone, translate
 from ergon_runtime.stores.redis.guarantees import SAID, info, read
@@ -179,6 +180,35 @@ class RedisStore:
             if gone < PRUNES:
                 return total
 
+    async def count(self, kind: Kind) -> int:
+        counts: builtins.list[int] = await self._read(scripts.COUNT)
+        return counts[[*Kind].index(kind)]
+
+    async def records(self, kind: Kind, after: Place | None, limit: int) -> Sequence[Record]:
+        found = await self._read(scripts.PIECES, kind.value, *(after or (-1, "")), limit)
+        return [records.record(kind, each) for each in found]
+
+    async def restore(self, piece: Record | JournalPart) -> None:
+        if not await self._write(scripts.RESTORE, *records.arguments(piece)) and isinstance(piece, JournalPart):
+            raise rules.missing_entries(piece.flow)
+
+    async def begin_copy(self, source: StoreIdentity) -> None:
+        before, empty = await self._write(scripts.COPY, source.source, source.hash_seed)
+        rules.check_copy(self._address.shown, source.source, before and before.decode(), empty=bool(empty))
+        self._note_copy(source)
+
+    async def end_copy(self) -> None:
+        await self._write(scripts.COPY, "", "")
+        self._note_copy(None)
+
+    def _note_copy(self, source: StoreIdentity | None) -> None:
+        opened = self._now_open
+        if source is None:
+            identity = replace(opened.identity, copy_of=None)
+        else:
+            identity = replace(opened.identity, copy_of=source.source, hash_seed=source.hash_seed)
+        self._opened = replace(opened, identity=identity)
+
     async def _list(self, index: str, query: FlowQuery) -> builtins.list[FlowRow]:
         found: builtins.list[FlowRow] = []
         created, before = query.before if query.before is not None else ("", "")
@@ -226,15 +256,15 @@ class RedisStore:
             raise translate(error, self._address.shown) from error
         if self._makes:
             guarantees.check(self._address.shown, allow_volatile=self._options.allow_volatile)
-        store_id, hash_seed = await self._found(guarantees.run_id)
-        identity = StoreIdentity(store_id, self._address.shown, hash_seed, SAID[guarantees.tier])
+        store_id, hash_seed, copy_of = await self._found(guarantees.run_id)
+        identity = StoreIdentity(store_id, self._address.shown, hash_seed, SAID[guarantees.tier], copy_of)
         writes, reads = (self._link(lambda: self._arrive(store_id), store_id) for _ in range(2))
         listen = partial(self._servers.connect, listens=True)
         succession = Succession(self._servers, (writes, reads))
         return _Opened(identity, writes, reads, Watch(listen, self._prefix + "bell"), succession)
 
-    async def _found(self, run_id: str) -> tuple[str, str]:
-        """The store's id and hash seed; a new store's if there is none and it may be made."""
+    async def _found(self, run_id: str) -> tuple[str, str, str | None]:
+        """The store's id, hash seed, and what it is a copy of; a new store's if there is none and it may be made."""
         link = self._link(self._servers.connect)
         try:
             new = (secrets.token_hex(8), str(secrets.randbelow(2**32))) if self._makes else ("", "")
@@ -243,12 +273,12 @@ class RedisStore:
             await link.close()
         if found is None:
             raise StoreMissing(f"no store at {self._address.shown}; start a worker or schedule a flow to create it")
-        schema, store_id, hash_seed = (part.decode() for part in found)
+        schema, store_id, hash_seed, copy_of = (part and part.decode() for part in found)
         if int(schema) > SCHEMA:
             raise SchemaMismatch(
                 f"store {self._address.shown} has schema {schema}; this Ergon writes {SCHEMA}. Upgrade ergon-runtime"
             )
-        return store_id, hash_seed
+        return store_id, hash_seed, copy_of
 
     async def _arrive(self, store_id: str) -> Redis:
         """A connection to the server that has our store. Raises StoreCorrupt if it is another one, or gone."""
