@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 SEEDS ?= 300
 KILLS ?= 20
 COUNT ?= 10000
+SECONDS ?= 10
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check venv acceptance sim mutants cross kills children
+.PHONY: help demo test check venv acceptance sim mutants cross kills children redis-kills redis-proxy
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 demo: $(VENV)/installed ## watch a flow survive the death of its worker
 	@$(BIN)/python sample_flows/demo.py
@@ -47,6 +48,12 @@ kills: $(VENV)/installed ## kill real workers at random moments (KILLS=20)
 
 children: $(VENV)/installed ## measure flows with very many children and steps (COUNT=10000)
 	@$(BIN)/python -m tests.runtime.fanout $(COUNT) $(ARGS)
+
+redis-kills: $(VENV)/installed ## kill a real redis-server and workers at random moments (KILLS=20)
+	@$(BIN)/python -m tests.redis_rig kills $(KILLS) $(ARGS)
+
+redis-proxy: $(VENV)/installed ## run workers behind a proxy that does mischief (SECONDS=10)
+	@$(BIN)/python -m tests.redis_rig proxy $(SECONDS) $(ARGS)
 
 venv: $(VENV)/installed ## make .venv with Ergon and the development tools in it
 

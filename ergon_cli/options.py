@@ -13,7 +13,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +25,7 @@ from ergon_runtime.config import Config, Flags, load_config
 
 StoreOption = Annotated[
     str | None,
-    typer.Option("--store", metavar="URL", help="Where flows are kept: sqlite:///ergon.db."),
+    typer.Option("--store", metavar="URL", help="Where flows are kept: sqlite:///ergon.db, redis://host."),
 ]
 ConfigOption = Annotated[
     Path | None,
@@ -35,6 +35,10 @@ ModuleOption = Annotated[
     list[str] | None,
     typer.Option("-m", "--module", metavar="MODULE", help="pkg.mod, path/file.py; repeat it."),
 ]
+VolatileOption = Annotated[
+    bool, typer.Option("--allow-volatile", help="Use a Redis server even if its death loses flows.")
+]
+"""For the commands that may create a store."""
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, errors too.")]
 
 
@@ -42,7 +46,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, errors too
 class State:
     """What the shared options say."""
 
-    store: str | None = None
+    store: str | None = field(default=None, repr=False)
+    """It may hold a password."""
     config: Path | None = None
     modules: tuple[str, ...] = ()
     json: bool = False
@@ -63,9 +68,10 @@ class State:
         lease: str | None = None,
         max_entries: int | None = None,
         memory: bool = False,
+        allow_volatile: bool = False,
     ) -> Config:
         """The configuration in force. Raises ConfigError; CommandError for memory://, unless `memory` allows it."""
-        flags = Flags(self.store, self.modules, concurrency, lease, max_entries)
+        flags = Flags(self.store, self.modules, concurrency, lease, max_entries, allow_volatile or None)
         config = load_config(Path.cwd(), os.environ, flags, self.config)
         if config.store_url.startswith("memory:") and not memory:
             raise CommandError(

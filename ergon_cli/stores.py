@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 from ergon_cli.exits import CommandError, ExitCode
-from ergon_runtime import Store, open_store
+from ergon_runtime import Store, StoreMissing, StoreUnavailable, open_store
 from ergon_runtime.config import Config
-from ergon_runtime.errors import StoreUnavailable
 from ergon_runtime.stores import parse
 
 
-def missing_file(config: Config) -> Path | None:
-    """The file that the configured store lives in, if it does not exist yet. Raises StoreUnavailable if even its folder
-    does not, or may not be looked into; ConfigError for the address."""
+class NoStore(CommandError):
+    """There is no store at the configured address yet."""
+
+    def __init__(self, place: str, config: Config) -> None:
+        said = f"there is no store at {place} yet (from: {config.origins['store']})"
+        super().__init__(ExitCode.NOT_FOUND, said, "schedule a flow first, or name the store with --store")
+
+
+def new_store(config: Config) -> contextlib.AbstractAsyncContextManager[Store]:
+    """Open the configured store, and create it if need be. Raises StoreError, and ConfigError for a server that may
+    lose flows."""
+    return open_store(config.store_url, allow_volatile=config.allow_volatile)
+
+
+@contextlib.asynccontextmanager
+async def existing_store(config: Config, *, read_only: bool = False) -> AsyncGenerator[Store]:
+    """Open the configured store, which must exist. Raises NoStore; StoreError."""
+    _look_for_file(config)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            opening = open_store(config.store_url, create=False, read_only=read_only)
+            store = await stack.enter_async_context(opening)
+        except StoreMissing:
+            raise NoStore(parse(config.store_url).shown, config) from None
+        yield store
+
+
+def _look_for_file(config: Config) -> None:
+    """If the store is a file: look for it. Raises NoStore if it is not there; StoreUnavailable if even its folder is
+    not, or may not be looked into; ConfigError for the address."""
     path, origin = parse(config.store_url).path, config.origins["store"]
     if path is None:
-        return None
+        return
     try:
         path.stat()
     except FileNotFoundError:
         if path.parent.is_dir():
-            return path
+            raise NoStore(str(path), config) from None
         said = f"the folder of store {path} does not exist (store from: {origin}); create it, or name another"
         raise StoreUnavailable(said) from None
     except OSError as error:
@@ -31,17 +56,3 @@ def missing_file(config: Config) -> Path | None:
             f"cannot look for store {path}: {error.strerror} (store from: {origin}); check the path and its permissions"
         )
         raise StoreUnavailable(said) from None
-    return None
-
-
-@contextlib.asynccontextmanager
-async def existing_store(config: Config, *, read_only: bool = False) -> AsyncGenerator[Store]:
-    """Open the configured store, which must exist. Raises CommandError: NOT_FOUND; StoreError."""
-    if (path := missing_file(config)) is not None:
-        raise CommandError(
-            ExitCode.NOT_FOUND,
-            f"there is no store at {path} yet (from: {config.origins['store']})",
-            "schedule a flow first, or name the store with --store",
-        )
-    async with open_store(config.store_url, create=False, read_only=read_only) as store:
-        yield store

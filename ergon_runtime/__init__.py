@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         CodecError,
         ConfigError,
         Conflict,
+        CopyRefused,
         DefinitionError,
         ErgonError,
         FlowBlocked,
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
         SchemaMismatch,
         StoreCorrupt,
         StoreError,
+        StoreMissing,
         StoreUnavailable,
+        StoreUnfinished,
     )
     from ergon_runtime.logs import ReplayFilter
 
@@ -82,6 +85,7 @@ __all__ = [
     "CodecError",
     "ConfigError",
     "Conflict",
+    "CopyRefused",
     "DefinitionError",
     "ErgonError",
     "Executor",
@@ -111,7 +115,9 @@ __all__ = [
     "StoreCorrupt",
     "StoreError",
     "StoreIdentity",
+    "StoreMissing",
     "StoreUnavailable",
+    "StoreUnfinished",
     "Worker",
     "as_completed",
     "continue_as_new",
@@ -140,9 +146,9 @@ _NAMES_IN = {
     "core.retry": "RetryPolicy",
     "dag": "run_dag",
     "definitions": "FlowDefinition FlowValue flow flow_type registry step",
-    "errors": """CodecError ConfigError Conflict DefinitionError ErgonError FlowBlocked FlowCancelled FlowError
-        FlowFailed FlowNotFound LeaseLost NonRetryableError OutcomeUnknown RetryableError SchemaMismatch StoreCorrupt
-        StoreError StoreUnavailable""",
+    "errors": """CodecError ConfigError Conflict CopyRefused DefinitionError ErgonError FlowBlocked FlowCancelled
+        FlowError FlowFailed FlowNotFound LeaseLost NonRetryableError OutcomeUnknown RetryableError SchemaMismatch
+        StoreCorrupt StoreError StoreMissing StoreUnavailable StoreUnfinished""",
     "logs": "ReplayFilter",
     "primitives": """ChildHandle StepInfo as_completed continue_as_new heartbeat invoke now patched random sleep
         sleep_until step_info uuid4 wait_signal""",

@@ -11,7 +11,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -24,10 +24,11 @@ DEFAULT_MAX_ENTRIES = 200_000
 LEAST_MAX_ENTRIES = 100
 SHORTEST_LEASE = 100
 """Milliseconds."""
-KEYS = ("store", "modules", "worker.concurrency", "worker.lease", "worker.max_entries")
+KEYS = ("store", "allow_volatile", "modules", "worker.concurrency", "worker.lease", "worker.max_entries")
 """Every key a file may have."""
 ENVIRONMENT = {
     "store": "ERGON_STORE",
+    "allow_volatile": "ERGON_ALLOW_VOLATILE",
     "modules": "ERGON_MODULES",
     "worker.concurrency": "ERGON_WORKER__CONCURRENCY",
     "worker.lease": "ERGON_WORKER__LEASE",
@@ -37,6 +38,7 @@ NUMBERS = ("worker.concurrency", "worker.max_entries")
 UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 LONGEST = 36_500 * UNITS["d"]
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_SECRET = re.compile(r"(?<=://)\S*(?=@)|(?<=password=)[^&\s\"']*")
 _TOML_POSITION = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
 
 
@@ -44,19 +46,23 @@ _TOML_POSITION = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
 class Flags:
     """What the caller was told directly; it beats every other source. None and () mean not told."""
 
-    store: str | None = None
+    store: str | None = field(default=None, repr=False)
     modules: tuple[str, ...] = ()
     concurrency: int | None = None
     lease: str | None = None
     """A duration, as `parse_duration` reads it."""
     max_entries: int | None = None
+    allow_volatile: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """Configuration in force. Relative paths have been made absolute."""
 
-    store_url: str
+    store_url: str = field(repr=False)
+    """It may hold a password."""
+    allow_volatile: bool
+    """Whether a Redis server may be used that keeps no append-only file."""
     modules: tuple[str, ...]
     """Dotted names, or absolute paths of files and folders, each perhaps with `:Name`."""
     concurrency: int
@@ -80,7 +86,7 @@ class _Value:
     base: Path
 
     def wrong(self, key: str, expected: str) -> ConfigError:
-        return ConfigError(f"{self.origin}: {key} must be {expected}; got {self.raw!r}")
+        return ConfigError(f"{self.origin}: {key} must be {expected}; got {_masked(repr(self.raw))}")
 
 
 def load_config(cwd: Path, environ: Mapping[str, str], flags: Flags | None = None, file: Path | None = None) -> Config:
@@ -94,6 +100,7 @@ def load_config(cwd: Path, environ: Mapping[str, str], flags: Flags | None = Non
     values = _strongest(cwd, environ, flags or Flags(), path, settings)
     return Config(
         store_url=_store(values["store"]),
+        allow_volatile=_allow_volatile(values["allow_volatile"]),
         modules=_modules(values["modules"]),
         concurrency=_number(values["worker.concurrency"], "worker.concurrency", 1),
         lease=_lease(values["worker.lease"]),
@@ -188,9 +195,14 @@ def _toml_error(name: str, text: str, reason: str) -> str:
     else:
         last = max(1, len(text.rstrip("\n").split("\n")))
         reason, line, column = reason.removesuffix(" (at end of document)"), last, len(lines[last - 1]) + 1
-    content = lines[line - 1].expandtabs(1).rstrip("\r")
+    content = _masked(lines[line - 1].expandtabs(1).rstrip("\r"))
     margin = f"  {line} | "
     return f"{name}:{line}:{column}: {reason}\n{margin}{content}\n{' ' * (len(margin) + column - 1)}^"
+
+
+def _masked(text: str) -> str:
+    """The text without the secrets of store addresses, and as long."""
+    return _SECRET.sub(lambda found: "*" * len(found[0]), text)
 
 
 def _unknown(key: str, name: str, text: str) -> str:
@@ -208,6 +220,7 @@ def _strongest(
 ) -> dict[str, _Value]:
     told = {
         "store": flags.store,
+        "allow_volatile": flags.allow_volatile,
         "modules": flags.modules or None,
         "worker.concurrency": flags.concurrency,
         "worker.lease": flags.lease,
@@ -215,6 +228,7 @@ def _strongest(
     }
     defaults = {
         "store": DEFAULT_STORE,
+        "allow_volatile": False,
         "modules": (),
         "worker.concurrency": DEFAULT_CONCURRENCY,
         "worker.lease": DEFAULT_LEASE,
@@ -237,6 +251,8 @@ def _strongest(
 def _from_text(key: str, text: str) -> object:
     if key == "modules":
         return text.split()
+    if key == "allow_volatile":
+        return {"1": True, "true": True, "0": False, "false": False}.get(text.lower(), text)
     if key in NUMBERS and re.fullmatch(r"[0-9]{1,9}", text):
         return int(text)
     return text
@@ -250,6 +266,12 @@ def _store(value: _Value) -> str:
     if not mark or scheme != "sqlite" or not path:
         return url
     return f"sqlite:///{value.base / path}"
+
+
+def _allow_volatile(value: _Value) -> bool:
+    if not isinstance(value.raw, bool):
+        raise value.wrong("allow_volatile", "true or false")
+    return value.raw
 
 
 def _modules(value: _Value) -> tuple[str, ...]:

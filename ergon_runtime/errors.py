@@ -16,8 +16,11 @@
        ├─ Conflict           the id belongs to a flow of another type or with other arguments
        ├─ LeaseLost          the caller no longer owns the flow; nothing was written
        ├─ StoreUnavailable   cannot be reached, locked, full or read-only; the outcome may be unknown
+       │  └─ StoreMissing    there is no store yet, and none was to be created
        ├─ StoreCorrupt       the data is not a store of ours, or is damaged
-       └─ SchemaMismatch     the store was written by a newer Ergon
+       ├─ SchemaMismatch     the store was written by a newer Ergon
+       ├─ StoreUnfinished    the store is a copy that has not been finished
+       └─ CopyRefused        stores cannot be copied as they stand
 
 Errors carry what they know as attributes; messages name the next action. This file imports nothing of ours.
 """
@@ -132,9 +135,21 @@ class StoreUnavailable(StoreError):
     """The store cannot be reached, is locked, full or read-only. A write may or may not have been applied."""
 
 
+class StoreMissing(StoreUnavailable):
+    """There is no store at this address yet, and none was to be created."""
+
+
 class StoreCorrupt(StoreError):
-    """The file is not a store of ours, or it is damaged."""
+    """What is there is not a store of ours, or it is damaged."""
 
 
 class SchemaMismatch(StoreError):
     """The store was written by a newer Ergon than this one."""
+
+
+class StoreUnfinished(StoreError):
+    """The store is a copy of another that has not been finished: it may lack flows, so nothing may run on it."""
+
+
+class CopyRefused(StoreError):
+    """Stores cannot be copied as they stand: one is in use, or the target has something else in it."""

@@ -70,10 +70,11 @@ PUBLIC = (
 """What the command line may import of the runtime."""
 CLI_LIBRARIES = {"typer", "rich"}
 
+REDIS = "ergon_runtime/stores/redis/"
 LAZY = {
     "ergon_cli/app.py": "`ergon --version` loads nothing",
     "ergon_cli/render.py": "rich, only when there is something to draw",
-    "ergon_runtime/stores/url.py": "redis, only for redis:// addresses",
+    "ergon_runtime/stores/url.py": "redis, only for the addresses of Redis servers",
 }
 """Files whose functions may import."""
 
@@ -202,6 +203,18 @@ def hidden_imports(path: str, text: str) -> list[str]:
     ]
 
 
+def redis_leaks(path: str, text: str) -> list[str]:
+    """Imports of redis, or of what imports it, by modules that are loaded whether it is needed or not."""
+    if path.startswith(REDIS) and path != f"{REDIS}address.py":
+        return []
+    return [
+        f"{path}:{line} imports {name}"
+        for line, name in imports_of(path, text)
+        if name.partition(".")[0] in ("redis", "hiredis")
+        or (path not in LAZY and name.startswith("ergon_runtime.stores.redis.") and ".address" not in name)
+    ]
+
+
 def impurities(path: str, text: str) -> list[str]:
     """Reads of clocks, of the system and of unseeded randomness in the core."""
     found: list[str] = []
@@ -257,6 +270,7 @@ RULES: list[tuple[Rule, list[str]]] = [
     (upward_violations, SHIPPED),
     (foreign_cli_imports, CLI),
     (hidden_imports, SHIPPED),
+    (redis_leaks, SHIPPED),
     (impurities, CORE),
     (broad_excepts, SHIPPED),
     (oversizes, [*SHIPPED, *sources("sample_flows", "tests", "benchmarks")]),
@@ -281,6 +295,9 @@ BREACHES: list[tuple[Rule, str, str]] = [
     (upward_violations, "ergon_cli/app.py", "from ergon_runtime.core.machine import FlowMachine"),
     (foreign_cli_imports, "ergon_cli/app.py", "import click"),
     (hidden_imports, "ergon_cli/exits.py", "def f():\n    import os"),
+    (redis_leaks, "ergon_runtime/worker.py", "from redis.asyncio import Redis"),
+    (redis_leaks, "ergon_runtime/stores/redis/address.py", "import redis"),
+    (redis_leaks, "ergon_runtime/stores/__init__.py", "from ergon_runtime.stores.redis.store import RedisStore"),
     (impurities, "ergon_runtime/core/loop.py", "import time"),
     (impurities, "ergon_runtime/core/loop.py", "import random\nrandom.random()"),
     (impurities, "ergon_runtime/core/loop.py", "from random import choice"),
@@ -307,6 +324,8 @@ def test_rule_given_a_breach_names_it(rule: Rule, path: str, text: str) -> None:
         (upward_violations, "ergon_cli/commands/worker.py", "from ergon_runtime import Worker"),
         (impurities, "ergon_runtime/core/loop.py", "import asyncio, contextvars\nfrom random import Random"),
         (impurities, "ergon_runtime/core/stack.py", "from pathlib import PurePath"),
+        (redis_leaks, "ergon_runtime/stores/url.py", "from ergon_runtime.stores.redis.address import parse_redis"),
+        (redis_leaks, "ergon_runtime/stores/redis/link.py", "from redis.asyncio import Redis"),
         (broad_excepts, "ergon_runtime/lease.py", "try: pass\nexcept BaseException:\n    x = 1\n    raise"),
     ],
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from ergon_cli.options import State, shared
 from ergon_cli.render import note, say_json, show_table
-from ergon_cli.stores import existing_store, missing_file
+from ergon_cli.stores import NoStore, existing_store
 from ergon_cli.text import age
 from ergon_cli.why import error_line, why_line
 from ergon_runtime import Status
@@ -27,12 +28,15 @@ async def list_flows(
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="At most so many.")] = 100,
 ) -> None:
     """Show flows, newest first, and why each is not over."""
-    config = state.load()
-    if (path := missing_file(config)) is not None:
-        note(f"no flows: there is no store at {path} yet (from: {config.origins['store']})")
-        return
-    async with existing_store(config, read_only=True) as store:
-        rows = await find_flows(store, statuses=status or (), types=flow or (), limit=limit + 1)
+    try:
+        await _list(state, status or (), flow or (), limit)
+    except NoStore as none:
+        note(f"no flows: {none.message}")
+
+
+async def _list(state: State, statuses: Sequence[Status], types: Sequence[str], limit: int) -> None:
+    async with existing_store(state.load(), read_only=True) as store:
+        rows = await find_flows(store, statuses=statuses, types=types, limit=limit + 1)
         now, workers = await store.now(), await store.workers()
         if state.json:
             for row in rows[:limit]:
@@ -43,7 +47,7 @@ async def list_flows(
         if len(rows) > limit:
             note(f"only the newest {limit} are shown; for more: -n {10 * limit}")
         elif not rows:
-            note("no flows" if not (status or flow) else "no such flows")
+            note("no flows" if not (statuses or types) else "no such flows")
 
 
 def _cells(view: FlowView, now: int) -> tuple[str, ...]:

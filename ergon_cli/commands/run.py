@@ -19,7 +19,7 @@ from ergon_cli.arguments import parse_arguments
 from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.hashseed import under_hash_seed
 from ergon_cli.loading import default_module, find_flow, load_flows
-from ergon_cli.options import State, shared
+from ergon_cli.options import State, VolatileOption, shared
 from ergon_cli.render import note
 from ergon_cli.serving import heed_signals, log_to_stderr
 from ergon_cli.starting import (
@@ -32,8 +32,9 @@ from ergon_cli.starting import (
     show_outcome,
     worker_command,
 )
+from ergon_cli.stores import new_store
 from ergon_cli.waiting import until_over
-from ergon_runtime import Executor, FlowValue, Outcome, Store, open_store, registry
+from ergon_runtime import Executor, FlowValue, Outcome, Store, registry
 from ergon_runtime.client import live_descendants
 from ergon_runtime.codec import describe_error
 from ergon_runtime.config import Config, parse_duration
@@ -55,22 +56,23 @@ async def run(
     timeout: Annotated[
         str | None, typer.Option("--timeout", metavar="DURATION", help="Stop after this; exit 124.")
     ] = None,
+    allow_volatile: VolatileOption = False,
 ) -> ExitCode:
     """Run a flow here, to its end, and print its result."""
     check_id(flow_id)
     patience = parse_duration(timeout) / 1000 if timeout is not None else None
-    config = state.load(memory=True)
+    config = state.load(memory=True, allow_volatile=allow_volatile)
     if not config.modules:
         default_module(config.root)  # in a wrong folder this ends it, before a store is created there
     kept = not config.store_url.startswith("memory:")
     if kept:
-        async with open_store(config.store_url) as store:
+        async with new_store(config) as store:
             identity = await store.identity()
         under_hash_seed(identity.hash_seed)
     definition = find_flow(load_flows(config, registry), flow, version)
     value: FlowValue[object] = FlowValue(definition, parse_arguments(definition, arg or (), given))
     log_to_stderr()
-    async with open_store(config.store_url) as store:
+    async with new_store(config) as store:
         executor = Executor(value, store, id=flow_id)
         with _prints_to_stderr():
             flow_id, outcome = await _run(store, executor, config, patience, state, kept=kept)

@@ -9,7 +9,7 @@ import typer
 from ergon_cli.arguments import parse_arguments
 from ergon_cli.exits import CommandError, ExitCode, show_error
 from ergon_cli.loading import find_flow, load_flows
-from ergon_cli.options import State, shared
+from ergon_cli.options import State, VolatileOption, shared
 from ergon_cli.render import note, say, say_json
 from ergon_cli.starting import (
     ArgOption,
@@ -21,7 +21,8 @@ from ergon_cli.starting import (
     show_outcome,
     worker_command,
 )
-from ergon_runtime import FlowDefinition, FlowHandle, Store, open_store, registry
+from ergon_cli.stores import new_store
+from ergon_runtime import FlowDefinition, FlowHandle, Store, registry
 from ergon_runtime.client import create_flow
 from ergon_runtime.config import parse_duration
 
@@ -46,6 +47,7 @@ async def schedule(
         str | None,
         typer.Option("--timeout", metavar="DURATION", help="With --wait: stop waiting after this; exit 124."),
     ] = None,
+    allow_volatile: VolatileOption = False,
 ) -> ExitCode:
     """Schedule a flow and print its id."""
     check_id(flow_id)
@@ -53,10 +55,10 @@ async def schedule(
     patience = parse_duration(timeout) / 1000 if timeout is not None else None
     if patience is not None and not wait:
         raise CommandError(ExitCode.USAGE, "--timeout goes with --wait", "add --wait")
-    config = state.load()
+    config = state.load(allow_volatile=allow_volatile)
     definition = find_flow(load_flows(config, registry), flow, version)
     arguments = definition.encode_arguments(parse_arguments(definition, arg or (), given))
-    async with open_store(config.store_url) as store:
+    async with new_store(config) as store:
         due = await store.now() + later if later is not None else None
         handle, created = await create_flow(store, definition, arguments, flow_id, due)
         served = any(definition.lane in worker.lanes for worker in await store.workers())

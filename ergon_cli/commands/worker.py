@@ -11,10 +11,11 @@ import typer
 from ergon_cli.exits import ExitCode
 from ergon_cli.hashseed import under_hash_seed
 from ergon_cli.loading import default_module, load_flows
-from ergon_cli.options import State, shared
+from ergon_cli.options import State, VolatileOption, shared
 from ergon_cli.render import note, say_json
 from ergon_cli.serving import Stop, heed_signals, log_to_stderr
-from ergon_runtime import FlowDefinition, RunningWorker, StoreIdentity, Worker, open_store, registry
+from ergon_cli.stores import new_store
+from ergon_runtime import FlowDefinition, RunningWorker, StoreIdentity, Worker, registry
 from ergon_runtime.config import Config
 
 app = typer.Typer()
@@ -34,17 +35,18 @@ async def worker(
         int | None, typer.Option("--max-entries", metavar="N", help="Block a flow whose journal has as many entries.")
     ] = None,
     burst: Annotated[bool, typer.Option("--burst", help="End when there is nothing more to do.")] = False,
+    allow_volatile: VolatileOption = False,
 ) -> ExitCode:
     """Run flows: claim those that are due, and run their steps."""
-    config = state.load(concurrency=concurrency, lease=lease, max_entries=max_entries)
+    config = state.load(concurrency=concurrency, lease=lease, max_entries=max_entries, allow_volatile=allow_volatile)
     if not config.modules:
         default_module(config.root)  # in a wrong folder this ends it, before a store is created there
-    async with open_store(config.store_url) as store:
+    async with new_store(config) as store:
         identity = await store.identity()
     under_hash_seed(identity.hash_seed)
     definitions = load_flows(config, registry)
     log_to_stderr()
-    async with open_store(config.store_url) as store:
+    async with new_store(config) as store:
         lease_seconds, cap = config.lease / 1000, config.max_entries
         serving = Worker(store, concurrency=config.concurrency, lease=lease_seconds, max_entries=cap)
         running = await serving.register_all().start()

@@ -32,7 +32,7 @@ C4  An answer brings the first of the flow's mail, and every cancel: `rules.firs
 P2  A claim returns head and length, no journal.
 P6  Claims state the store's time. A lease that ends more than two of its lengths ahead counts as expired.
 
-This file imports core only.
+This file imports core and `records` only.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ from ergon_runtime.core.flows import (
     Send,
     WorkerRow,
 )
+from ergon_runtime.stores.records import JournalPart, Kind, Place, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,13 @@ class StoreIdentity:
     hash_seed: str
     durability: str
     """The durability in force, in a few words for people."""
+    copy_of: str | None = None
+    """The id and address of the store that this one is an unfinished copy of."""
+
+    @property
+    def source(self) -> str:
+        """Its id and address, as the copy of it keeps them."""
+        return f"{self.id} {self.url}"
 
 
 class Store(Protocol):
@@ -135,4 +143,27 @@ class Store(Protocol):
 
     async def prune(self, before: int) -> int:
         """Delete flows that ended before this time, with their journals, mail and message ids; how many went."""
+        ...
+
+    async def count(self, kind: Kind) -> int:
+        """How many pieces of a kind the store has."""
+        ...
+
+    async def records(self, kind: Kind, after: Place | None, limit: int) -> Sequence[Record]:
+        """The pieces of a kind after a place, or from the first, in order, at most `limit`. Read while the store is in
+        use they may not fit together."""
+        ...
+
+    async def restore(self, piece: Record | JournalPart) -> None:
+        """Write a piece of another store, unless it is there. A flow comes before its journal, whose parts come in
+        order. Nothing is woken or matched: the store is being copied, and no worker uses it."""
+        ...
+
+    async def begin_copy(self, source: StoreIdentity) -> None:
+        """Begin, or go on, to be a copy of that store, whose hash seed this one takes over. Until `end_copy` its
+        identity says so. Raises CopyRefused if it is not empty, or a copy of another."""
+        ...
+
+    async def end_copy(self) -> None:
+        """All is copied: it is a store like any other."""
         ...

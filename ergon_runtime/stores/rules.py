@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from itertools import islice
 
 from ergon_runtime.core.flows import CANCEL, ClaimRequest, Commit, Message, NewFlow, Status
+from ergon_runtime.errors import CopyRefused, StoreCorrupt
 
 Clock = Callable[[], int]
 """Answers UTC milliseconds."""
@@ -60,11 +61,17 @@ def wait_changes(commit: Commit, standing: Callable[[], Iterable[str]]) -> tuple
     the commit states all waits, or leaves none because the flow is blocked or has ended: there may be thousands.
     `cancel` is implied, so never among them.
     """
-    idle = commit.status.ended or commit.status is Status.BLOCKED
-    wanted = frozenset[str]() if idle else commit.waits - {CANCEL}
-    if commit.dropped is not None and not idle:
+    if commit.status.ended or commit.status is Status.BLOCKED:
+        return set(standing()), frozenset()
+    wanted = commit.waits - {CANCEL}
+    if commit.dropped is not None:
         return commit.dropped, wanted
     return set(standing()) - wanted, wanted
+
+
+def states_all_waits(commit: Commit) -> bool:
+    """Whether waits that the commit does not name end with it."""
+    return commit.dropped is None or commit.status.ended or commit.status is Status.BLOCKED
 
 
 def set_aside(commit: Commit) -> tuple[str, ...]:
@@ -129,3 +136,20 @@ def wanted(request: ClaimRequest, status: Status, lane: str) -> bool:
     if request.operator:
         return not request.statuses or status in request.statuses
     return not request.lanes or lane in request.lanes
+
+
+def check_copy(place: str, source: str, copy_of: str | None, *, empty: bool) -> None:
+    """Whether the store at `place` may become a copy of `source`, given what it is an unfinished copy of. Raises
+    CopyRefused."""
+    if copy_of is not None:
+        if copy_of.split()[0] == source.split()[0]:
+            return
+        said = f"{place} is an unfinished copy of another store ({copy_of})"
+        raise CopyRefused(f"{said}; copy from there again, or copy to an empty store")
+    if not empty:
+        raise CopyRefused(f"{place} is not empty; copy to a new file, or to a namespace of its own")
+
+
+def missing_entries(flow: str) -> StoreCorrupt:
+    """For a part of a journal that would leave a gap."""
+    return StoreCorrupt(f"the copy of flow {flow} lacks journal entries; copy to an empty store")

@@ -4,6 +4,7 @@
     sqlite:///ergon.db                         a file, relative to the working directory
     sqlite:////var/lib/ergon.db                a file, absolute
     sqlite:///ergon.db?synchronous=normal      faster, but a power cut may take the last commits
+    redis://host:6379/0?namespace=ergon        a Redis server; redis/address.py has all forms
 
 Percent-escapes are decoded in paths. A new kind of store is a case in `parse` and one in `_store`.
 """
@@ -17,13 +18,14 @@ from pathlib import Path
 from typing import assert_never
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ergon_runtime.errors import ConfigError
+from ergon_runtime.errors import ConfigError, StoreUnfinished
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.memory import MemoryStore
+from ergon_runtime.stores.redis.address import FORMS, SCHEMES, RedisAddress, parse_redis
 from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore
 from ergon_runtime.stores.sqlite.connection import Synchronous
 
-_FORMS = "memory://, sqlite:///relative/path.db or sqlite:////absolute/path.db"
+_FILES = "memory://, sqlite:///relative/path.db or sqlite:////absolute/path.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class MemoryAddress:
     """This process's memory."""
 
     path: None = None
+    shown: str = "memory://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,18 @@ class SQLiteAddress:
     path: Path
     synchronous: Synchronous = "full"
 
+    @property
+    def shown(self) -> str:
+        """The path, for people."""
+        return str(self.path)
 
-Address = MemoryAddress | SQLiteAddress
+
+Address = MemoryAddress | SQLiteAddress | RedisAddress
 
 
 def parse(url: str) -> Address:
-    """Read a store address; nothing is opened. `path` of the answer is the store's file, if it has one. Raises
-    ConfigError."""
+    """Read a store address; nothing is opened. Of the answer `path` is the store's file, if it has one, and `shown` the
+    place in words, without secrets. Raises ConfigError."""
     scheme, separator, rest = url.partition("://")
     match scheme.lower() if separator else "":
         case "memory":
@@ -55,37 +63,50 @@ def parse(url: str) -> Address:
             return MemoryAddress()
         case "sqlite":
             return _sqlite(url)
-        case "redis" | "rediss":
-            raise ConfigError(
-                f"the store {_shown(url)!r} needs ergon-runtime[redis], which is not available in this version;"
-                " use a sqlite:/// address"
-            )
+        case redis if redis in SCHEMES:
+            return parse_redis(url)
         case _:
-            raise ConfigError(f"{_shown(url)!r} is not a store address; write {_FORMS}")
+            raise ConfigError(f"{_shown(url)!r} is not a store address; write {_FILES}, {FORMS}")
 
 
 @contextlib.asynccontextmanager
-async def open_store(url: str, *, create: bool = True, read_only: bool = False) -> AsyncGenerator[Store]:
+async def open_store(
+    url: str,
+    *,
+    create: bool = True,
+    read_only: bool = False,
+    allow_volatile: bool = False,
+    unfinished: bool = False,
+) -> AsyncGenerator[Store]:
     """Open the store at an address, and close it at the end of the `async with` block. Every memory:// is a new one.
 
     With `create=False` a store that does not exist is an error, and nothing is created. With `read_only` nothing is
-    created, migrated or written; it works on files and folders that may only be read. Raises ConfigError for the
-    address, StoreUnavailable, StoreCorrupt and SchemaMismatch for the store.
+    created, migrated or written; it works on files and folders that may only be read. With `allow_volatile` a Redis
+    server will do that keeps no append-only file. A copy that is not finished is refused, unless `unfinished`. Raises
+    ConfigError for the address, and for a Redis server that forgets; StoreMissing, StoreUnavailable, StoreCorrupt,
+    SchemaMismatch and StoreUnfinished for the store.
     """
-    store = _store(parse(url), create=create, read_only=read_only)
+    store = _store(parse(url), create=create, read_only=read_only, allow_volatile=allow_volatile)
     await store.open()
     try:
+        if not unfinished and (source := (await store.identity()).copy_of) is not None:
+            said = f"the store is an unfinished copy of {source.partition(' ')[2]}"
+            raise StoreUnfinished(f"{said}; finish it: run the same `ergon store copy` again")
         yield store
     finally:
         await store.close()
 
 
-def _store(address: Address, *, create: bool, read_only: bool) -> Store:
+def _store(address: Address, *, create: bool, read_only: bool, allow_volatile: bool) -> Store:
     match address:
         case MemoryAddress():
             return MemoryStore()
         case SQLiteAddress(path, synchronous):
             return SQLiteStore(path, SQLiteOptions(create=create, read_only=read_only, synchronous=synchronous))
+        case RedisAddress():
+            from ergon_runtime.stores.redis.store import RedisOptions, RedisStore
+
+            return RedisStore(address, RedisOptions(create=create, read_only=read_only, allow_volatile=allow_volatile))
         case _:
             assert_never(address)
 
@@ -93,12 +114,11 @@ def _store(address: Address, *, create: bool, read_only: bool) -> Store:
 def _sqlite(url: str) -> SQLiteAddress:
     parts = urlsplit(url)
     if parts.netloc:
-        raise ConfigError(
-            f"{url!r} names a host; a path begins after three slashes: sqlite:///{parts.netloc}{parts.path}"
-        )
+        place = parts.netloc.rpartition("@")[2] + parts.path
+        raise ConfigError(f"{_shown(url)!r} names a host; a path begins after three slashes: sqlite:///{place}")
     path = unquote(parts.path.removeprefix("/"))
     if path in {"", "/", ":memory:"} or "\0" in path:
-        raise ConfigError(f"{url!r} names no file; write {_FORMS}")
+        raise ConfigError(f"{url!r} names no file; write {_FILES}")
     if parts.fragment:
         raise ConfigError(f"{url!r} has a '#', which a path must write as %23")
     return SQLiteAddress(Path(path), _synchronous(url, parts.query))
@@ -118,5 +138,6 @@ def _synchronous(url: str, query: str) -> Synchronous:
 
 def _shown(url: str) -> str:
     """The address without what may be a password."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    _, hidden, place = url.rpartition("@")
+    scheme, separator, _ = url.partition("://")
+    return (f"{scheme}{separator}..." if hidden and separator else "") + (hidden + place).partition("?")[0]

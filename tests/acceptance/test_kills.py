@@ -16,14 +16,16 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.processes import ROOT, Shop, shop, until
+from tests.seed.places import address
 
 KILLS = int(os.environ.get("ERGON_TEST_KILLS", "6"))
 FILES = 250 * KILLS
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> object:
+@pytest.fixture(params=["sqlite", "redis"])
+def here(request: pytest.FixtureRequest, tmp_path: Path) -> object:
     environ = {
+        "ERGON_STORE": address(request.param, tmp_path),
         "ERGON_LEDGER": str(tmp_path / "ledger"),
         "ERGON_MODULES": str(ROOT / "sample_flows/index_files.py"),
         "ERGON_DELAY": "0.02",

@@ -16,7 +16,7 @@ from tests.cli.shell import FLOWS, Shell
 def ergon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
     """The command, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    for name in ("ERGON_STORE", "ERGON_MODULES"):
+    for name in ("ERGON_STORE", "ERGON_MODULES", "ERGON_ALLOW_VOLATILE"):
         monkeypatch.delenv(name, raising=False)
     return Shell(tmp_path, capsys)
 

@@ -186,7 +186,7 @@ def test_version_loads_no_library() -> None:
 
 
 def test_help_loads_no_library_but_typer() -> None:
-    heavy = "{'rich', 'pydantic', 'aiosqlite', 'sqlite3', 'ergon_runtime.worker', 'ergon_runtime.codec'}"
+    heavy = "{'rich', 'pydantic', 'aiosqlite', 'sqlite3', 'redis', 'ergon_runtime.worker', 'ergon_runtime.codec'}"
     code = f"import sys; from ergon_cli.app import main; main(['--help']); print(sorted({heavy} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.endswith("\n[]\n")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ergon_cli.exits import CommandError, ExitCode
-from ergon_cli.stores import existing_store, missing_file
+from ergon_cli.exits import ExitCode
+from ergon_cli.stores import NoStore, existing_store, new_store
 from ergon_runtime import StoreUnavailable
 from ergon_runtime.config import Config, Flags, load_config
 from ergon_runtime.core.flows import NewFlow
-from tests.cli.shell import Shell, in_store
+from tests.redis_server import new_namespace
 
 
 def config(folder: Path, store: str = "sqlite:///ergon.db") -> Config:
@@ -27,13 +27,6 @@ def opened(config: Config, *, read_only: bool = False) -> str:
     return asyncio.run(look())
 
 
-def test_missing_file_is_the_path_of_a_store_that_is_not_there(tmp_path: Path) -> None:
-    assert missing_file(config(tmp_path)) == tmp_path / "ergon.db"
-    (tmp_path / "ergon.db").touch()
-    assert missing_file(config(tmp_path)) is None
-    assert missing_file(config(tmp_path, "memory://")) is None
-
-
 @pytest.mark.parametrize(
     ("store", "said"),
     [
@@ -45,33 +38,47 @@ def test_missing_file_is_the_path_of_a_store_that_is_not_there(tmp_path: Path) -
 def test_place_where_no_store_can_be_is_unavailable(tmp_path: Path, store: str, said: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnavailable) as caught:
-        missing_file(config(tmp_path, store))
+        opened(config(tmp_path, store))
     assert said in str(caught.value)
 
 
-def test_existing_store_that_is_not_there_is_not_found_and_not_created(tmp_path: Path) -> None:
-    with pytest.raises(CommandError) as caught:
-        opened(config(tmp_path))
-    assert caught.value.code is ExitCode.NOT_FOUND
+@pytest.fixture(params=["sqlite", "redis"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Where no store is yet."""
+    if request.param == "sqlite":
+        return "sqlite:///ergon.db"
+    return new_namespace()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_existing_store_that_is_not_there_is_not_found_and_not_created(
+    tmp_path: Path, url: str, read_only: bool
+) -> None:
+    for _ in range(2):
+        with pytest.raises(NoStore, match=r"^there is no store at .* yet \(from: flag\)$") as caught:
+            opened(config(tmp_path, url), read_only=read_only)
+        assert caught.value.code is ExitCode.NOT_FOUND
     assert list(tmp_path.iterdir()) == []
 
 
-def test_existing_store_opens_the_same_store_twice(ergon: Shell) -> None:
-    async def know(store: object) -> None:
-        return None
+def make(config: Config) -> str:
+    async def know() -> str:
+        async with new_store(config) as store:
+            return (await store.identity()).id
 
-    in_store(know)
-    assert opened(config(ergon.folder)) == opened(config(ergon.folder), read_only=True)
+    return asyncio.run(know())
 
 
-def test_store_opened_to_be_read_refuses_writes(ergon: Shell) -> None:
-    async def know(store: object) -> None:
-        return None
+def test_existing_store_opens_the_store_that_is_there(tmp_path: Path, url: str) -> None:
+    there = config(tmp_path, url)
+    assert make(there) == make(there) == opened(there) == opened(there, read_only=True)
 
+
+def test_store_opened_to_be_read_refuses_writes(tmp_path: Path, url: str) -> None:
     async def write() -> None:
-        async with existing_store(config(ergon.folder), read_only=True) as store:
+        async with existing_store(config(tmp_path, url), read_only=True) as store:
             await store.create(NewFlow("a", "order", None, "lane", b"{}", "seed"))
 
-    in_store(know)
+    make(config(tmp_path, url))
     with pytest.raises(StoreUnavailable, match="reading only"):
         asyncio.run(write())

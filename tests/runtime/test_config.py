@@ -26,7 +26,8 @@ def test_load_without_anything_gives_defaults(tmp_path: Path) -> None:
 
 
 def test_load_each_stronger_source_wins(tmp_path: Path) -> None:
-    (tmp_path / "ergon.toml").write_text('store = "redis://file"\nmodules = ["a"]\n[worker]\nlease = "1s"\n')
+    text = 'store = "redis://file"\nallow_volatile = true\nmodules = ["a"]\n[worker]\nlease = "1s"\n'
+    (tmp_path / "ergon.toml").write_text(text)
     environ = {"ERGON_STORE": "redis://env", "ERGON_MODULES": "b c", "ERGON_WORKER__CONCURRENCY": "7"}
     by_file = load_config(tmp_path, {})
     by_environ = load_config(tmp_path, environ)
@@ -38,6 +39,7 @@ def test_load_each_stronger_source_wins(tmp_path: Path) -> None:
     assert (by_flag.concurrency, by_flag.lease) == (9, 2_000)
     assert by_environ.origins == {
         "store": "ERGON_STORE",
+        "allow_volatile": "ergon.toml",
         "modules": "ERGON_MODULES",
         "worker.concurrency": "ERGON_WORKER__CONCURRENCY",
         "worker.lease": "ergon.toml",
@@ -51,6 +53,34 @@ def test_load_cap_of_entries_from_each_source(tmp_path: Path) -> None:
     assert load_config(tmp_path, {}).max_entries == 1000
     assert load_config(tmp_path, environ).max_entries == 2000
     assert load_config(tmp_path, environ, Flags(max_entries=3000)).max_entries == 3000
+
+
+@pytest.mark.parametrize(("said", "meant"), [("1", True), ("True", True), ("0", False), ("false", False)])
+def test_load_allow_volatile_from_the_environment_and_by_flag(tmp_path: Path, said: str, meant: bool) -> None:
+    assert load_config(tmp_path, {}).allow_volatile is False
+    assert load_config(tmp_path, {"ERGON_ALLOW_VOLATILE": said}).allow_volatile is meant
+    assert load_config(tmp_path, {"ERGON_ALLOW_VOLATILE": said}, Flags(allow_volatile=True)).allow_volatile
+    with pytest.raises(ConfigError, match="ERGON_ALLOW_VOLATILE: allow_volatile must be true or false; got 'maybe'"):
+        load_config(tmp_path, {"ERGON_ALLOW_VOLATILE": "maybe"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'store = "redis://u:hidden@host',
+        'store = ["redis://u:hidden@host"]',
+        "store = 'redis+sentinel://host/m?sentinel_password=hidden' x",
+    ],
+)
+def test_load_shows_no_secret_of_the_store(tmp_path: Path, text: str) -> None:
+    said = refusal(tmp_path, text)
+    assert "host" in said
+    assert "hidden" not in said
+
+
+def test_configuration_shown_has_no_secret(tmp_path: Path) -> None:
+    flags = Flags(store="redis://u:hidden@host")
+    assert "hidden" not in f"{flags} {load_config(tmp_path, {}, flags)}"
 
 
 def test_load_empty_variable_counts_as_unset(tmp_path: Path) -> None:
@@ -133,7 +163,7 @@ def test_load_not_utf8_is_refused(tmp_path: Path) -> None:
         ("\n[worker]\nconcurency = 1", "ergon.toml:3: unknown key worker.concurency; did you mean worker.concurrency?"),
         ("stor = 'x'", "ergon.toml:1: unknown key stor; did you mean store?"),
         ("lease = '1s'", "ergon.toml:1: unknown key lease; did you mean worker.lease?"),
-        ("zzz = 1", "known: store, modules"),
+        ("zzz = 1", "known: store, allow_volatile, modules"),
         ("[worker.deep]\nx = 1", "unknown key worker.deep"),
     ],
 )

@@ -21,6 +21,7 @@ from ergon_runtime import Executor, Scheduler, Status, Worker, flow, invoke, ope
 from ergon_runtime.core.flows import ClaimRequest, Claims, Commit, CommitReply
 from ergon_runtime.stores.memory import MemoryStore
 from tests.runtime.workers import run, until
+from tests.seed.places import STORES, address
 
 ROOT = Path(__file__).resolve().parents[2]
 begun: list[str] = []
@@ -31,9 +32,9 @@ def _nothing_begun() -> None:
     begun.clear()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'ergon.db'}"
+    return address(request.param, tmp_path)
 
 
 @step

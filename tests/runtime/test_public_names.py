@@ -34,8 +34,19 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_package_alone_loads_nothing_heavy() -> None:
-    code = "import sys, ergon_runtime; print(sorted({'pydantic', 'asyncio', 'sqlite3'} & set(sys.modules)))"
+    assert loaded("import ergon_runtime") == "[]"
+
+
+def test_store_addresses_load_no_redis() -> None:
+    heavy = loaded("from ergon_runtime.stores import open_store, parse; parse('redis://host')")
+    assert "redis" not in heavy
+    assert "sqlite3" in heavy
+
+
+def loaded(code: str) -> str:
+    """The heavy modules that are loaded after this code, in a new process."""
+    look = f"{code}; import sys; print(sorted({{'pydantic', 'asyncio', 'redis', 'sqlite3'}} & set(sys.modules)))"
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=SOURCE.parents[1], capture_output=True, text=True, check=True
+        [sys.executable, "-c", look], cwd=SOURCE.parents[1], capture_output=True, text=True, check=True
     )
-    assert run.stdout == "[]\n"
+    return run.stdout.strip()

@@ -28,6 +28,7 @@ from ergon_runtime.stores.bell import Bell, Told
 from ergon_runtime.stores.contract import StoreIdentity
 from tests.runtime.rigs import store_clock
 from tests.simulation.books import Core
+from tests.stores.never_copied import NeverCopied
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,7 +94,7 @@ class Ghost(Fate):
         return answer
 
 
-class CoreStore:
+class CoreStore(NeverCopied):
     """A handle on a store's core."""
 
     def __init__(self, core: Core, bell: Bell | None = None, fate: Fate | None = None) -> None:

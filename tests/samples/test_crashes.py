@@ -3,6 +3,9 @@
 Whatever dies, the end is the same; no step begins again once its end is recorded; each end is recorded once. A commit
 that was not applied arrives late, when another worker has gone on, and is refused. In virtual
 time, on the stores' synchronous cores: leases, sleeps and retries cost nothing.
+
+The Redis store has no such core, and a socket waits for no virtual clock: it has the cases of `test_in_process.py`,
+and the workers of `tests/seed/test_crash.py` that die at each commit.
 """
 
 from __future__ import annotations

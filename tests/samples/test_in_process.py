@@ -14,10 +14,10 @@ from ergon_runtime import Scheduler, Store, Worker, open_store
 from ergon_runtime.core.entries import StepEnded
 from tests.samples.cases import Case, all_cases
 from tests.samples.running import all_ended, check, journal, served
+from tests.seed.places import address
 
 CASES = list(all_cases())
-STORES = {"memory": "memory://", "sqlite": "sqlite:///{folder}/ergon.db"}
-"""The stores' addresses; `{folder}` is the test's own."""
+STORES = ("memory", "sqlite", "redis")
 AT_ONCE = 8
 """Flows that a worker advances at once: so few that all workers get some."""
 PATIENCE = 100.0
@@ -55,7 +55,7 @@ async def run(case: Case, store: Store) -> set[str]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case_run_by_a_worker_comes_to_its_end(case: Case, store: str, tmp_path: Path) -> None:
     async def work() -> None:
-        async with working(STORES[store].format(folder=tmp_path), [case], workers=1) as opened:
+        async with working(address(store, tmp_path), [case], workers=1) as opened:
             await run(case, opened)
 
     asyncio.run(asyncio.wait_for(work(), PATIENCE))
@@ -64,7 +64,7 @@ def test_case_run_by_a_worker_comes_to_its_end(case: Case, store: str, tmp_path:
 @pytest.mark.parametrize("store", STORES)
 def test_all_cases_at_once_on_three_workers_come_to_their_ends(store: str, tmp_path: Path) -> None:
     async def work() -> list[set[str]]:
-        async with working(STORES[store].format(folder=tmp_path), CASES, workers=3) as opened:
+        async with working(address(store, tmp_path), CASES, workers=3) as opened:
             return await asyncio.gather(*(run(case, opened) for case in CASES))
 
     workers = asyncio.run(asyncio.wait_for(work(), PATIENCE))

@@ -2,8 +2,7 @@
 
 The tests here hold the defects, each proven there, of the library that Ergon starts from: d01 to d29. Each shows the
 right behaviour; its first line says what went wrong. Those that need no process of their own run on every store in
-STORES. The defects of the Redis store (d09, d26, d29) do so too: their Redis rows come with that store, as a row in
-STORES and a case in `address`.
+STORES.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ import pytest
 from ergon_runtime import RunningWorker, Scheduler, Store, StoreUnavailable, Worker, open_store
 from ergon_runtime.core.entries import unpack
 from ergon_runtime.core.flows import Beat, ClaimRequest, Claims, Commit, CommitReply, FlowRow, Lease, Message
+from tests.redis_server import new_namespace
 
-STORES = ("memory", "sqlite")
+STORES = ("memory", "sqlite", "redis")
 """The kinds of stores on which the tests run."""
 PATIENCE = 60.0
 """Seconds after which a test has failed."""
@@ -31,7 +31,14 @@ Scenario = Callable[[Store], Awaitable[None]]
 
 
 def address(kind: str, folder: Path) -> str:
-    return "memory://" if kind == "memory" else f"sqlite:///{folder}/ergon.db"
+    """Where no store is yet."""
+    match kind:
+        case "memory":
+            return "memory://"
+        case "redis":
+            return new_namespace()
+        case _:
+            return f"sqlite:///{folder}/ergon.db"
 
 
 def on_each_store(scenario: Scenario) -> Callable[[str, Path], None]:

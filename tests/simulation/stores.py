@@ -29,6 +29,7 @@ from ergon_runtime.errors import StoreError, StoreUnavailable
 from ergon_runtime.stores.contract import StoreIdentity
 from tests.simulation.books import Core
 from tests.simulation.loop import Process, SimLoop
+from tests.stores.never_copied import NeverCopied
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class Hints:
                 weather.loop.post(process, weather.random.randint(0, 30) / 1000, bell.set)
 
 
-class ChaosStore:
+class ChaosStore(NeverCopied):
     """A handle of one process on the store."""
 
     def __init__(self, weather: Weather, process: Process, hints: Hints) -> None:

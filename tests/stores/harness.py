@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +26,15 @@ from ergon_runtime.core.flows import (
 )
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.memory import MemoryStore
+from ergon_runtime.stores.redis.address import parse_redis
+from ergon_runtime.stores.redis.store import RedisStore
 from ergon_runtime.stores.sqlite import SQLiteStore
+from tests.redis_groups import shared_cluster
+from tests.redis_server import shared_server
 
 LANE = "default:T:"
 LEASE = 1000
-KINDS = ("memory", "sqlite")
+KINDS = ("memory", "sqlite", "redis", "cluster")
 
 
 @dataclass
@@ -47,6 +52,12 @@ def make_store(kind: str, folder: Path, clock: Clock, token: Callable[[], str] |
     match kind:
         case "memory":
             return MemoryStore(clock, source)
+        case "redis":
+            address = parse_redis(f"{shared_server().url}?namespace={secrets.token_hex(8)}")
+            return RedisStore(address, clock=clock, token=source)
+        case "cluster":
+            address = parse_redis(f"redis+cluster://{shared_cluster().hosts}?namespace={secrets.token_hex(8)}")
+            return RedisStore(address, clock=clock, token=source)
         case _:
             return SQLiteStore(folder / "store.db", clock=clock, token=source)
 

@@ -1,15 +1,15 @@
-"""The memory store is the model: random operations on it and on SQLite must answer alike and leave equal stores.
+"""The memory store is the model: random operations on it and on another store must answer alike and leave equal stores.
 
-Both run through their synchronous cores, with one clock and equal tokens. After every step the invariants are checked.
+Both have one clock and draw equal tokens. After every step the invariants are checked.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -30,9 +30,9 @@ from ergon_runtime.core.flows import (
 )
 from ergon_runtime.errors import Conflict, LeaseLost
 from ergon_runtime.stores.memory import MemoryState
-from ergon_runtime.stores.sqlite import Operations, transaction
-from ergon_runtime.stores.sqlite.schema import migrate
+from ergon_runtime.stores.records import FlowRecord, JournalPart, Kind, Record
 from tests.stores.harness import Clock
+from tests.stores.subjects import RedisSubject, SQLiteSubject, Subject, dump_model
 
 LANES = ("x", "y")
 FLOWS = ("a", "b", "c", "d")
@@ -86,32 +86,27 @@ class Owner:
 class TwoStores(RuleBasedStateMachine):
     """Every rule does the same to both stores."""
 
+    subject: type[Subject]
+
     @initialize()
     def begin(self) -> None:
         self.clock = Clock()
         self.latest = self.clock.now
-        self.conn = sqlite3.connect(":memory:", isolation_level=None)
-        self.conn.execute("BEGIN")
-        migrate(self.conn, "")
-        self.conn.execute("COMMIT")
-        self.model = MemoryState(self.clock, _tokens())
-        self.sqlite = Operations(self.conn, self.clock, _tokens())
+        self.tokens = _Tokens()
+        self.model = MemoryState(self.clock, self.tokens.for_model)
+        self.other = self.subject(self.clock, self.tokens.for_subject)
         self.owners: list[Owner] = []
         self.commits = 0
 
     def teardown(self) -> None:
-        if hasattr(self, "conn"):
-            self.conn.close()
+        if hasattr(self, "other"):
+            self.other.close()
 
     def both(self, work: Callable[[Any], Any]) -> Any:
         """Do it to both; the answers, or the errors, are equal."""
+        self.tokens.forget()
         expected = _outcome(lambda: work(self.model))
-
-        def write() -> Any:
-            with transaction(self.conn):
-                return work(self.sqlite)
-
-        assert _outcome(write) == expected
+        assert _outcome(lambda: self.other.do(work)) == expected
         return expected
 
     @rule(by=st.sampled_from((1, 10, 40, 100, 250, -30, -150)))
@@ -217,10 +212,24 @@ class TwoStores(RuleBasedStateMachine):
         self.both(lambda store: store.list(query))
         self.both(lambda store: store.workers())
 
+    @rule()
+    def copy_each_to_the_other_kind(self) -> None:
+        """What follows is done to the copies. Leases are copied without their tokens, and workers not at all."""
+        from_model, from_other = _pieces(lambda work: work(self.model)), _pieces(self.other.do)
+        self.other.close()
+        self.model = MemoryState(self.clock, self.tokens.for_model)
+        self.other = self.subject(self.clock, self.tokens.for_subject)
+        for piece in from_other:
+            self.model.restore(piece)
+        for piece in from_model:
+            self.other.do(partial(_restore, piece=piece))
+        assert _pieces(lambda work: work(self.model)) == from_other
+        assert _pieces(self.other.do) == from_model
+
     @invariant()
     def stores_are_equal(self) -> None:
         if hasattr(self, "model"):
-            assert _dump_sqlite(self.conn, self.sqlite) == _dump_memory(self.model)
+            assert self.other.dump() == dump_model(self.model)
 
     @invariant()
     def rows_are_consistent(self) -> None:
@@ -245,17 +254,38 @@ class TwoStores(RuleBasedStateMachine):
             mailboxes = self.model.mailboxes
             assert not {name for name, kept in mailboxes.kept.items() if kept and mailboxes.free.get(name)}
 
-    @invariant()
-    def journals_are_dense(self) -> None:
-        if hasattr(self, "model"):
-            for flow, length in self.conn.execute("SELECT id, length FROM flow"):
-                seqs = [row[0] for row in self.conn.execute("SELECT seq FROM journal WHERE flow = ?", (flow,))]
-                assert sorted(seqs) == list(range(length))
+
+class _Tokens:
+    """The subject draws what the model drew for the same call, and may draw more, which it does not use."""
+
+    def __init__(self) -> None:
+        self._source, self._drawn = random.Random(7), list[str]()
+
+    def for_model(self) -> str:
+        self._drawn.append(f"{self._source.getrandbits(64):x}")
+        return self._drawn[-1]
+
+    def for_subject(self) -> str:
+        return self._drawn.pop(0) if self._drawn else "unused"
+
+    def forget(self) -> None:
+        self._drawn.clear()
 
 
-def _tokens() -> Callable[[], str]:
-    source = random.Random(7)
-    return lambda: f"{source.getrandbits(64):x}"
+def _pieces(do: Callable[[Callable[[Any], Any]], Any]) -> list[Record | JournalPart]:
+    """All that a store holds."""
+    found: list[Record | JournalPart] = []
+    for kind in Kind:
+        found += do(lambda store, kind=kind: store.records(kind, None, 1000))
+    flows = [piece.row.id for piece in found if isinstance(piece, FlowRecord)]
+    return [
+        *found,
+        *(JournalPart(flow, 0, tuple(do(lambda store, flow=flow: store.journal(flow, 0, 1000)))) for flow in flows),
+    ]
+
+
+def _restore(store: Any, piece: Record | JournalPart) -> Any:
+    return store.restore(piece)
 
 
 def _outcome(work: Callable[[], Any]) -> Any:
@@ -265,52 +295,16 @@ def _outcome(work: Callable[[], Any]) -> Any:
         return type(error), str(error)
 
 
-def _dump_memory(state: MemoryState) -> dict[str, Any]:
-    boxes = state.mailboxes
-    return {
-        "flows": {i: (row.view(), row.token, row.length, row.alone, row.ended) for i, row in state.flows.items()},
-        "journals": {i: list(row.journal) for i, row in state.flows.items()},
-        "mail": {i: sorted(m.message.id + c for c, box in r.mail.items() for m in box) for i, r in state.flows.items()},
-        "visible": {i: boxes.visible(row) for i, row in state.flows.items()},
-        "kept": {name: [m.message for m in box] for name, box in boxes.kept.items() if box},
-        "free": {name: [flow for _, flow in free] for name, free in boxes.free.items() if free},
-        "seen": {(to or "", channel, id_): at for (to, channel, id_), at in boxes.seen.items()},
-        "workers": state.workers(),
-    }
+class OnSQLite(TwoStores):
+    subject = SQLiteSubject
 
 
-def _dump_sqlite(conn: sqlite3.Connection, store: Operations) -> dict[str, Any]:
-    flows = [row[0] for row in conn.execute("SELECT id FROM flow")]
-    more = "SELECT token, lease_length, alone, ended FROM flow WHERE id = ?"
-    kept: dict[str, list[Message]] = {}
-    for message in conn.execute("SELECT id, channel, body FROM message WHERE flow IS NULL ORDER BY seq"):
-        kept.setdefault(message[1], []).append(Message(*message))
-    free: dict[str, list[str]] = {}
-    for name, flow in conn.execute("SELECT channel, flow FROM wait WHERE reserved IS NULL ORDER BY place"):
-        if name in NAMES:
-            free.setdefault(name, []).append(flow)
-    mail = "SELECT id || channel FROM message WHERE flow = ? AND place = 'mail'"
-    return {
-        "flows": {flow: (store.get(flow), *conn.execute(more, (flow,)).fetchone()) for flow in flows},
-        "journals": {flow: store.journal(flow, 0, 10_000) for flow in flows},
-        "mail": {flow: sorted(row[0] for row in conn.execute(mail, (flow,))) for flow in flows},
-        "visible": {flow: _visible(conn, flow) for flow in flows},
-        "kept": kept,
-        "free": free,
-        "seen": {row[:3]: row[3] for row in conn.execute("SELECT target, channel, id, at FROM sent")},
-        "workers": store.workers(),
-    }
+class OnRedis(TwoStores):
+    subject = RedisSubject
 
 
-def _visible(conn: sqlite3.Connection, flow: str) -> tuple[Message, ...]:
-    heard = (
-        "SELECT id, channel, body FROM message WHERE flow = ? AND heard IS NOT NULL ORDER BY place = 'reserved', seq"
-    )
-    return tuple(Message(*row) for row in conn.execute(heard, (flow,)))
-
-
-TestTwoStores = TwoStores.TestCase
-TestTwoStores.settings = settings(
+TestOnSQLite, TestOnRedis = OnSQLite.TestCase, OnRedis.TestCase
+TestOnSQLite.settings = TestOnRedis.settings = settings(
     max_examples=int(os.environ.get("ERGON_TEST_EXAMPLES", "60")),
     stateful_step_count=50,
     deadline=None,

@@ -31,6 +31,10 @@ class Mailboxes:
         self._count += 1
         return self._count
 
+    def reach(self, number: int) -> None:
+        """A number that a copy has brought along: the counter goes on behind it."""
+        self._count = max(self._count, number)
+
     def visible(self, row: Row) -> tuple[Message, ...]:
         """The first of the mail on a flow's channels: its own, then what is reserved for it."""
         own = [mail for channel in self._heard(row) for mail in row.mail[channel]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from ergon_runtime.core.flows import (
@@ -32,7 +33,9 @@ from ergon_runtime.errors import Conflict, LeaseLost
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.memory.mailboxes import Mailboxes
+from ergon_runtime.stores.memory.records import pieces, restore
 from ergon_runtime.stores.memory.rows import Agenda, Mail, Row
+from ergon_runtime.stores.records import JournalPart, Kind, Place, Record
 
 
 class MemoryState:
@@ -139,6 +142,29 @@ class MemoryState:
         for worker in [w for w, (beat, seen) in self.beats.items() if seen + beat.silence < before]:
             del self.beats[worker]
         return len(gone)
+
+    def count(self, kind: Kind) -> int:
+        """How many pieces of a kind there are."""
+        return len(pieces(kind, self.flows, self.mailboxes))
+
+    def records(self, kind: Kind, after: Place | None, limit: int) -> builtins.list[Record]:
+        """The pieces of a kind after a place, in order."""
+        found = sorted(pieces(kind, self.flows, self.mailboxes), key=lambda piece: piece.place)
+        return [piece for piece in found if after is None or piece.place > after][:limit]
+
+    def restore(self, piece: Record | JournalPart) -> None:
+        """Write a piece of another store, unless it is there."""
+        restore(piece, self.flows, self.mailboxes, self._agenda)
+
+    def begin_copy(self, source: StoreIdentity) -> None:
+        """Be a copy of that store from now on. Raises CopyRefused."""
+        empty = not any(self.count(kind) for kind in Kind)
+        rules.check_copy(self.identity.url, source.source, self.identity.copy_of, empty=empty)
+        self.identity = replace(self.identity, hash_seed=source.hash_seed, copy_of=source.source)
+
+    def end_copy(self) -> None:
+        """Be a store like any other."""
+        self.identity = replace(self.identity, copy_of=None)
 
     def heard(self, worker: str, since: int) -> tuple[frozenset[str], int]:
         """The flows leased by a worker that got mail after `since` on the store's counter, and that counter now."""

@@ -27,6 +27,7 @@ from ergon_runtime.stores import rules
 from ergon_runtime.stores.bell import Bell, Told
 from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.memory.state import MemoryState
+from ergon_runtime.stores.records import JournalPart, Kind, Place, Record
 
 
 class _Shared:
@@ -131,3 +132,23 @@ class MemoryStore:
     async def prune(self, before: int) -> int:
         with self._shared as state:
             return state.prune(before)
+
+    async def count(self, kind: Kind) -> int:
+        with self._shared as state:
+            return state.count(kind)
+
+    async def records(self, kind: Kind, after: Place | None, limit: int) -> Sequence[Record]:
+        with self._shared as state:
+            return state.records(kind, after, limit)
+
+    async def restore(self, piece: Record | JournalPart) -> None:
+        with self._shared as state:
+            state.restore(piece)
+
+    async def begin_copy(self, source: StoreIdentity) -> None:
+        with self._shared as state:
+            state.begin_copy(source)
+
+    async def end_copy(self) -> None:
+        with self._shared as state:
+            state.end_copy()

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar, cast
 
 import aiosqlite
 
-from ergon_runtime.errors import StoreUnavailable
+from ergon_runtime.errors import StoreMissing, StoreUnavailable
 from ergon_runtime.stores.sqlite import faults, schema
 from ergon_runtime.stores.sqlite.gate import Gate
 from ergon_runtime.stores.sqlite.transaction import begin, insist, snapshot
@@ -118,7 +118,7 @@ def _find(path: str) -> None:
     if os.path.isdir(path):
         raise StoreUnavailable(f"{path} is a folder; name a file in it, as in sqlite:///{path}/ergon.db")
     if not os.path.exists(path):
-        raise StoreUnavailable(f"no store at {path}; start a worker or schedule a flow to create it")
+        raise StoreMissing(f"no store at {path}; start a worker or schedule a flow to create it")
 
 
 def _at_rest(path: str) -> bool:

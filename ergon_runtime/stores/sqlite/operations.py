@@ -32,7 +32,9 @@ from ergon_runtime.core.flows import (
 )
 from ergon_runtime.errors import Conflict, LeaseLost
 from ergon_runtime.stores import rules
-from ergon_runtime.stores.sqlite import claims, rows
+from ergon_runtime.stores.contract import StoreIdentity
+from ergon_runtime.stores.records import JournalPart, Kind, Place, Record
+from ergon_runtime.stores.sqlite import claims, records, rows, schema
 from ergon_runtime.stores.sqlite.mailboxes import Found, Mailboxes
 
 _STANDING = "SELECT token, head, length, parent FROM flow WHERE id = ?"
@@ -163,6 +165,28 @@ class Operations:
         self._conn.execute(_PRUNE_NAMES, (before,))
         self._conn.execute(_PRUNE_WORKERS, (before,))
         return len(gone)
+
+    def count(self, kind: Kind) -> int:
+        """How many pieces of a kind there are."""
+        return records.count(self._conn, kind)
+
+    def records(self, kind: Kind, after: Place | None, limit: int) -> builtins.list[Record]:
+        """The pieces of a kind after a place, in order."""
+        return records.records(self._conn, kind, after, limit)
+
+    def restore(self, piece: Record | JournalPart) -> None:
+        """Write a piece of another store, unless it is there."""
+        records.restore(self._conn, piece)
+
+    def begin_copy(self, source: StoreIdentity, place: str) -> None:
+        """Be a copy of that store from now on. Raises CopyRefused, which calls this store `place`."""
+        empty = not any(self.count(kind) for kind in Kind)
+        rules.check_copy(place, source.source, schema.copy_of(self._conn), empty=empty)
+        schema.begin_copy(self._conn, source.source, source.hash_seed)
+
+    def end_copy(self) -> None:
+        """Be a store like any other."""
+        schema.end_copy(self._conn)
 
     def heard(self, worker: str, since: int) -> tuple[frozenset[str], int]:
         """The flows leased by a worker that got mail after `since` on the store's counter, and that counter now."""

@@ -116,6 +116,22 @@ def meta(conn: sqlite3.Connection, key: str) -> str:
     return value
 
 
+def copy_of(conn: sqlite3.Connection) -> str | None:
+    """What the store is an unfinished copy of."""
+    row = conn.execute("SELECT value FROM meta WHERE key = 'copy_of'").fetchone()
+    return None if row is None else row[0]
+
+
+def begin_copy(conn: sqlite3.Connection, source: str, hash_seed: str) -> None:
+    """Note that the store is a copy that is not finished, which takes over the hash seed."""
+    conn.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", (("copy_of", source), ("hash_seed", hash_seed)))
+
+
+def end_copy(conn: sqlite3.Connection) -> None:
+    """Take the note away."""
+    conn.execute("DELETE FROM meta WHERE key = 'copy_of'")
+
+
 def _pragma(conn: sqlite3.Connection, name: str) -> int:
     value: int = conn.execute(f"PRAGMA {name}").fetchone()[0]
     return value

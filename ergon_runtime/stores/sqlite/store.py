@@ -32,6 +32,7 @@ from ergon_runtime.errors import StoreError, StoreUnavailable
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.bell import Told
 from ergon_runtime.stores.contract import StoreIdentity
+from ergon_runtime.stores.records import JournalPart, Kind, Place, Record
 from ergon_runtime.stores.sqlite import schema
 from ergon_runtime.stores.sqlite.connection import Connection, Synchronous, open_reader, open_writer, prepare
 from ergon_runtime.stores.sqlite.operations import Operations
@@ -94,12 +95,16 @@ class SQLiteStore:
         return SQLiteStore(self._path, self._options, self._clock, self._token)
 
     async def identity(self) -> StoreIdentity:
-        def facts(conn: sqlite3.Connection) -> tuple[str, str]:
-            return schema.meta(conn, "store_id"), schema.meta(conn, "hash_seed")
+        def facts(conn: sqlite3.Connection) -> StoreIdentity:
+            return StoreIdentity(
+                id=schema.meta(conn, "store_id"),
+                url=f"sqlite:///{self._path}",
+                hash_seed=schema.meta(conn, "hash_seed"),
+                durability=_DURABILITY[self._options.synchronous],
+                copy_of=schema.copy_of(conn),
+            )
 
-        store_id, hash_seed = await self._now_open.connections[0].run(facts)
-        durability = _DURABILITY[self._options.synchronous]
-        return StoreIdentity(id=store_id, url=f"sqlite:///{self._path}", hash_seed=hash_seed, durability=durability)
+        return await self._now_open.connections[0].run(facts)
 
     async def create(self, flow: NewFlow) -> bool:
         return await self._write(lambda do: do.create(flow))
@@ -148,6 +153,21 @@ class SQLiteStore:
 
     async def prune(self, before: int) -> int:
         return await self._write(lambda do: do.prune(before))
+
+    async def count(self, kind: Kind) -> int:
+        return await self._read(lambda do: do.count(kind))
+
+    async def records(self, kind: Kind, after: Place | None, limit: int) -> Sequence[Record]:
+        return await self._read(lambda do: do.records(kind, after, limit))
+
+    async def restore(self, piece: Record | JournalPart) -> None:
+        await self._write(lambda do: do.restore(piece))
+
+    async def begin_copy(self, source: StoreIdentity) -> None:
+        await self._write(lambda do: do.begin_copy(source, self._path))
+
+    async def end_copy(self) -> None:
+        await self._write(lambda do: do.end_copy())
 
     @property
     def _now_open(self) -> _Opened:

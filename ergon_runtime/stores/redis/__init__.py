@@ -1,0 +1,1 @@
+"""The Redis store. `address.py` imports nothing heavy; `store.py` is the store."""

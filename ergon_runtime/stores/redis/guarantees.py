@@ -1,0 +1,85 @@
+"""What a server promises about what it was given: read at open, stated, and refused if it is nothing.
+
+sync   appendfsync always: what was acknowledged survives the server's death and a power cut
+fast   appendfsync everysec: the last second or two may be lost when the machine or the server dies
+volatile   no append-only file: everything since the last snapshot may be lost
+
+A failover to a replica may lose what the replica had not received, whatever is written to disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from ergon_runtime.errors import ConfigError
+
+Tier: TypeAlias = Literal["sync", "fast", "volatile", "unknown"]
+
+SAID: dict[Tier, str] = {
+    "sync": "sync: what was acknowledged survives the server's death (appendfsync always)",
+    "fast": "fast: the server's death may take the last second or two (appendfsync everysec)",
+    "volatile": "volatile: the server's death may take everything since its last snapshot (no append-only file)",
+    "unknown": "unknown: this user may not read how the server writes its append-only file (CONFIG GET)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantees:
+    """What the server does with what it was given."""
+
+    version: str
+    run_id: str
+    tier: Tier
+    policy: str
+    """What it does when its memory is full."""
+
+    def check(self, shown: str, *, allow_volatile: bool) -> None:
+        """Refuse a server that forgets. Raises ConfigError."""
+        if self.policy.startswith("allkeys"):
+            raise ConfigError(
+                f"store {shown}: the server throws keys away when its memory is full (maxmemory-policy {self.policy});"
+                " set it to noeviction"
+            )
+        if self.tier == "volatile" and not allow_volatile:
+            raise ConfigError(
+                f"store {shown}: the server keeps no append-only file, so that its death loses flows;"
+                " set appendonly yes, or accept it with --allow-volatile"
+            )
+
+
+async def read(client: Redis) -> Guarantees:
+    """Ask the server. Raises RedisError."""
+    about, memory, persistence = [await info(client, section) for section in ("server", "memory", "persistence")]
+    return Guarantees(
+        version=str(about.get("redis_version", "")),
+        run_id=str(about.get("run_id", "")),
+        tier=await _tier(client, appends=bool(persistence.get("aof_enabled"))),
+        policy=str(memory.get("maxmemory_policy", "")),
+    )
+
+
+async def info(client: Redis, section: str) -> dict[str, Any]:
+    """One section of what the server tells of itself. Raises RedisError."""
+    return await client.info(section)  # pyright: ignore[reportUnknownMemberType]  # the stubs leave its **kwargs open
+
+
+async def _tier(client: Redis, *, appends: bool) -> Tier:
+    if not appends:
+        return "volatile"
+    try:
+        found: Any = await client.config_get("appendfsync")  # pyright: ignore[reportUnknownMemberType]  # likewise
+    except ResponseError:  # NOPERM, or a host that hides CONFIG
+        return "unknown"
+    match str(found.get("appendfsync", "")):
+        case "always":
+            return "sync"
+        case "everysec":
+            return "fast"
+        case "no":
+            return "volatile"
+        case _:
+            return "unknown"

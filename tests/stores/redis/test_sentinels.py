@@ -1,0 +1,180 @@
+"""The store behind sentinels: it finds the master, and follows the service when another server takes over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from ergon_runtime.core.flows import Claim, ClaimRequest
+from ergon_runtime.errors import LeaseLost, StoreUnavailable
+from ergon_runtime.stores.redis.address import parse_redis
+from ergon_runtime.stores.redis.servers import Servers
+from ergon_runtime.stores.redis.store import RedisStore
+from tests.redis_groups import SERVICE, Guarded, guarded, silent, until
+from tests.stores.harness import LANE, new
+from tests.stores.redis.servers import opened, run
+from tests.stores.redis.test_clusters import PATIENT, Load, copied, first_commit, missing
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Guarded]:
+    with guarded() as made:
+        yield made
+
+
+@pytest.fixture
+def settled(service: Guarded) -> Guarded:
+    """The service, whatever the test before did to it."""
+    until(service.settled, "the sentinels' agreement")
+    return service
+
+
+def address(hosts: str, name: str, service: str = SERVICE, more: str = "") -> str:
+    return f"redis+sentinel://{hosts}/{service}/0?namespace={name}{more}"
+
+
+# Finding --------------------------------------------------------------------------------------------------------------
+
+
+def test_master_is_found_though_a_sentinel_is_dead_and_one_is_silent(settled: Guarded) -> None:
+    async def main() -> None:
+        hosts = f"127.0.0.1:1,{place},{settled.sentinels[1].place}"
+        servers = Servers(parse_redis(address(hosts, "n")), 60)
+        for _ in range(3):  # each search begins with another one
+            client = await servers.connect()
+            assert client.connection_pool.connection_kwargs["port"] == settled.master().port
+            await client.aclose()
+
+    with silent() as place:
+        run(main, 20)
+
+
+def test_service_that_no_sentinel_guards_is_told_with_those_that_there_are(settled: Guarded) -> None:
+    async def main() -> None:
+        with pytest.raises(StoreUnavailable, match="guard no service 'order', but orders: correct the address"):
+            async with opened(address(settled.hosts, "n", service="order")):
+                pass
+
+    run(main)
+
+
+def test_server_named_as_a_sentinel_is_told(settled: Guarded) -> None:
+    async def main() -> None:
+        with pytest.raises(StoreUnavailable, match="are no sentinels: name the sentinels, or write redis://"):
+            async with opened(address(settled.master().place, "n")):
+                pass
+
+    run(main)
+
+
+def test_sentinels_that_are_all_dead_are_told() -> None:
+    async def main() -> None:
+        with pytest.raises(StoreUnavailable, match=r"cannot be reached: .*127.0.0.1:1"):
+            async with opened(address("127.0.0.1:1", "n")):
+                pass
+
+    run(main)
+
+
+def test_passwords_of_sentinels_and_servers_are_told_apart() -> None:
+    servers = ("--requirepass", "kept", "--masterauth", "kept")
+    sentinels = ("requirepass asked", f"sentinel auth-pass {SERVICE} kept")
+    logins = {"login": {"password": "kept"}, "sentinel_login": {"password": "asked"}}
+    with guarded(*servers, sentinel_settings=sentinels, **logins) as made:
+
+        async def main() -> None:
+            both = address(f":kept@{made.hosts}", "n", more="&sentinel_password=asked")
+            async with opened(both) as store:
+                assert await store.create(new())
+            for wrong, told in (
+                (address(f":kept@{made.hosts}", "n"), r"set \?sentinel_password="),
+                (address(f":kept@{made.hosts}", "n", more="&sentinel_password=kept"), r"set \?sentinel_password="),
+                (address(made.hosts, "n", more="&sentinel_password=asked"), "into the store's address"),
+            ):
+                with pytest.raises(StoreUnavailable, match=told) as caught:
+                    async with opened(wrong):
+                        pass
+                assert "kept" not in str(caught.value)
+                assert "asked" not in str(caught.value)
+
+        run(main)
+
+
+def test_replica_that_a_sentinel_calls_the_master_is_not_read(settled: Guarded) -> None:
+    """As a sentinel does that was cut off during a failover."""
+    replica = next(node for node in settled.servers if node is not settled.master())
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            writer.write(f"*2\r\n$9\r\n127.0.0.1\r\n${len(str(replica.port))}\r\n{replica.port}\r\n".encode())
+        writer.close()
+
+    async def main() -> None:
+        async with opened(address(settled.hosts, "n"), PATIENT):
+            pass
+        await asyncio.to_thread(until, lambda: copied(settled.master()), "the copy")
+        behind = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = behind.sockets[0].getsockname()[1]
+        with pytest.raises(StoreUnavailable, match="the server is a replica, which takes no writes"):
+            async with opened(address(f"127.0.0.1:{port}", "n"), read_only=True):
+                pass
+        both = address(f"127.0.0.1:{port},{settled.sentinels[0].place}", "n")
+        async with opened(both, PATIENT, create=False) as store:
+            assert await store.get("a") is None
+        behind.close()
+
+    run(main)
+
+
+async def claimed(store: RedisStore) -> Claim:
+    """The one flow, for ten minutes. A claim whose answer is lost is not repeated but by whoever asked for it."""
+    while True:
+        with suppress(StoreUnavailable):
+            (claim,) = (await store.claim(ClaimRequest("w", 600_000, 1, lanes=(LANE,)))).claims
+            return claim
+
+
+# Failover -------------------------------------------------------------------------------------------------------------
+
+
+def ask_for_failover(service: Guarded) -> None:
+    old = service.master()
+    until(lambda: service.sentinels[0].run("SENTINEL FAILOVER", SERVICE), "the agreement to a failover")
+    until(lambda: service.master() is not old and service.master().role == "master", "the failover")
+    until(lambda: old.role == "slave", "the old master's new role")
+
+
+def test_failover_that_is_asked_for_is_followed_and_the_old_master_is_left(settled: Guarded) -> None:
+    async def main() -> None:
+        async with opened(address(settled.hosts, "asked"), PATIENT) as store:
+            load = Load(store)
+            await load.during(lambda: ask_for_failover(settled))
+            seen = await missing(store, load.accepted)
+            assert len(seen) < len(load.accepted)
+            assert load.accepted[-1] not in seen
+            async with opened(address(settled.hosts, "asked"), PATIENT, read_only=True) as reader:
+                assert await missing(reader, load.accepted) == seen
+
+    run(main)
+
+
+def test_killed_master_is_replaced_and_its_leases_are_void(settled: Guarded) -> None:
+    async def main() -> None:
+        async with opened(address(settled.hosts, "killed"), PATIENT) as store:
+            await store.create(new())
+            claim = await claimed(store)
+            old = settled.master()
+            await asyncio.to_thread(until, lambda: copied(old), "the copy")
+            old.kill()
+            await asyncio.to_thread(until, lambda: settled.master() is not old, "the failover")
+            again = await claimed(store)
+            assert again.recoveries == 0
+            with pytest.raises(LeaseLost):
+                await store.commit(first_commit(claim.lease))
+            await store.commit(first_commit(again.lease))
+            old.start("--replicaof", "127.0.0.1", str(settled.master().port))
+
+    run(main)
