@@ -28,7 +28,6 @@ Errors carry what they know as attributes; messages name the next action. This f
 from __future__ import annotations
 
 import shlex
-
 from datetime import timedelta
 
 

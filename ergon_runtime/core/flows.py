@@ -145,8 +145,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The answer to a ClaimRequest, at `now` by the store's clock. `next_due` is when the next flow of these lanes falls due, as known now;
-    `suspects` tells that a suspect flow is due, which only a request `alone` gets."""
+    """The answer to a ClaimRequest, at `now` by the store's clock. `next_due` is when the next flow of these lanes
+    falls due, as known then; `suspects` tells that a suspect flow is due, which only a request `alone` gets."""
 
     claims: tuple[Claim, ...]
     now: int
