@@ -80,7 +80,8 @@ def translate(error: Exception, url: str) -> StoreError:
     if why := _tls(error):
         return StoreUnavailable(f"store {url}: {why} ({said})")
     if _is_outage(error):
-        check = "that the server runs" + (", and that it speaks TLS there" if url.startswith("rediss") else "")
+        tls = url.startswith("rediss")
+        check = "that the server runs, and that it speaks TLS there" if tls else "and that the server runs"
         return StoreUnavailable(
             f"store {url} cannot be reached: {said.rstrip('.') or type(error).__name__}; check the address, {check}"
         )
