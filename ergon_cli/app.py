@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("ergon_cli.commands.replay", "Check that the flow code of today fits what is recorded."),
     "list": ("ergon_cli.commands.list", "Show flows, newest first, and why each is not over."),
     "cancel": ("ergon_cli.commands.cancel", "Cancel flows and their children."),
+    "store": ("ergon_cli.commands.store", "Copy a store to another."),
 }
 """Verb to module and line of the help, in the order of the help. The line begins the command's own docstring."""
 

@@ -15,6 +15,7 @@ from ergon_runtime.errors import (
     CodecError,
     ConfigError,
     Conflict,
+    CopyRefused,
     DefinitionError,
     ErgonError,
     FlowError,
@@ -61,6 +62,7 @@ class CommandError(Exception):
 CODES: tuple[tuple[type[ErgonError], ExitCode], ...] = (
     (FlowNotFound, ExitCode.NOT_FOUND),
     (Conflict, ExitCode.USAGE),
+    (CopyRefused, ExitCode.USAGE),
     (StoreError, ExitCode.STORE),
     (ConfigError, ExitCode.USAGE),
     (CodecError, ExitCode.USAGE),

@@ -7,6 +7,8 @@ import sys
 from ergon_cli.render import is_terminal
 
 CLEAR = "\x1b[K"
+WIDTH = 30
+"""Of the bar."""
 
 
 class Progress:
@@ -15,9 +17,13 @@ class Progress:
     def __init__(self, what: str) -> None:
         self._what, self._shown = what, is_terminal(sys.stderr)
 
-    def tell(self, done: int) -> None:
-        """So many are done."""
-        self._write(f"{self._what}: {done}{CLEAR}\r")
+    def tell(self, done: int, total: int | None = None) -> None:
+        """So many are done; with a bar, if it is known of how many."""
+        if total:
+            full = WIDTH * min(done, total) // total
+            self._write(f"{self._what}: [{'#' * full}{'.' * (WIDTH - full)}] {done} of {total}{CLEAR}\r")
+        else:
+            self._write(f"{self._what}: {done}{CLEAR}\r")
 
     def clear(self) -> None:
         """Take the line away."""

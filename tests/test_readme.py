@@ -55,6 +55,8 @@ def test_shown_command_line_parses(page: str, line: str) -> None:
     verb, *rest = words_of(line)
     assert verb in COMMANDS, f"{page}: {line}"
     command = command_of(verb)
+    if rest and rest[0] in getattr(command, "commands", {}):
+        command = command.commands[rest.pop(0)]  # as `ergon store copy`
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     shown = re.findall(r"(?:^|(?<=[\s\[|/]))--?[a-zA-Z][\w-]*", " ".join(word for word in rest if "{" not in word))
     assert set(shown) <= known | {"-h", "--help"}, f"{page}: {line}"

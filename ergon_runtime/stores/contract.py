@@ -29,6 +29,8 @@ C3  A commit states all waits or, with `dropped`, a change to those that its pre
     begin a wait that stands, or end one that does not, changes nothing. A commit costs what it says, however many waits
     stand: a flow may wait for many thousand children.
 C4  An answer brings the first of the flow's mail, and every cancel: `rules.first_mail`. What it consumes makes room.
+R17 `restore` keeps every order there is: numbers of messages and waits come along, and later ones are higher. What is
+    there it does not change.
 P2  A claim returns head and length, no journal.
 P6  Claims state the store's time. A lease that ends more than two of its lengths ahead counts as expired.
 

@@ -56,12 +56,10 @@ def is_elsewhere(error: BaseException) -> bool:
 
 def is_passing(error: BaseException) -> bool:
     """Whether the call may do better a moment later."""
-    if isinstance(_bare(error), AuthenticationError) or _tls(error):
-        return False
-    if _is_outage(error):
-        return True
     found = code(error)
-    return found in _STAYS or found in _ELSEWHERE
+    if isinstance(_bare(error), AuthenticationError) or found in _REFUSED or _tls(error):
+        return False
+    return found in _STAYS or found in _ELSEWHERE or _is_outage(error)
 
 
 def is_reply(error: BaseException) -> bool:
@@ -80,7 +78,8 @@ def translate(error: Exception, url: str) -> StoreError:
     if why := _tls(error):
         return StoreUnavailable(f"store {url}: {why} ({said})")
     if _is_outage(error):
-        check = "that the server runs" + (", and that it speaks TLS there" if url.startswith("rediss") else "")
+        tls = url.startswith("rediss")
+        check = "that the server runs, and that it speaks TLS there" if tls else "and that the server runs"
         return StoreUnavailable(
             f"store {url} cannot be reached: {said.rstrip('.') or type(error).__name__}; check the address, {check}"
         )
@@ -111,13 +110,15 @@ def code(error: BaseException) -> str:
         return ""
     if isinstance(error, AuthenticationError) and getattr(error, "status_code", None) in {None, "ERR"}:
         return "AUTH"
-    if "user executing the script can't" in str(error):
+    if any(sign in str(error) for sign in _NO_RIGHT):
         return "NOPERM"
     words = str(error).replace(":", " ").replace("-", " ").split()
     words.insert(0, str(getattr(error, "status_code", "")))  # redis-py takes some codes off the text
     return next((word for word in words if word in _CODES), "")
 
 
+_NO_RIGHT = ("user executing the script can't", "has no permissions to")
+"""What servers say of rights without a code: inside scripts, and while redis-py connects."""
 _CODES = frozenset({GONE, *_STAYS, *_ELSEWHERE, *_REFUSED})
 
 

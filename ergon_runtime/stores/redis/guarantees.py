@@ -1,7 +1,8 @@
-"""What a server promises about what it was given: read at open, stated, and refused if it is nothing.
+"""What a server promises about what it was given: read at open, stated, and refused if it is too little.
 
 sync   appendfsync always: what was acknowledged survives the server's death and a power cut
 fast   appendfsync everysec: the last second or two may be lost when the machine or the server dies
+late   appendfsync no: a power cut may take the last half minute, or more
 volatile   no append-only file: everything since the last snapshot may be lost
 
 A failover to a replica may lose what the replica had not received, whatever is written to disk.
@@ -9,6 +10,7 @@ A failover to a replica may lose what the replica had not received, whatever is 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -17,14 +19,25 @@ from redis.exceptions import ResponseError
 
 from ergon_runtime.errors import ConfigError
 
-Tier: TypeAlias = Literal["sync", "fast", "volatile", "unknown"]
+Tier: TypeAlias = Literal["sync", "fast", "late", "volatile", "unknown"]
 
 SAID: dict[Tier, str] = {
     "sync": "sync: what was acknowledged survives the server's death (appendfsync always)",
     "fast": "fast: the server's death may take the last second or two (appendfsync everysec)",
+    "late": "late: a power cut may take the last half minute or more (appendfsync no)",
     "volatile": "volatile: the server's death may take everything since its last snapshot (no append-only file)",
     "unknown": "unknown: this user may not read how the server writes its append-only file (CONFIG GET)",
 }
+_REFUSED: dict[Tier, tuple[str, str]] = {
+    "late": (
+        "writes its append-only file when the system likes, so that a power cut loses flows",
+        "appendfsync everysec",
+    ),
+    "volatile": ("keeps no append-only file, so that its death loses flows", "appendonly yes"),
+}
+"""Why, and what to set instead."""
+OLDEST = (6, 2)
+_NUMBERS = re.compile(r"(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +51,17 @@ class Guarantees:
     """What it does when its memory is full."""
 
     def check(self, shown: str, *, allow_volatile: bool) -> None:
-        """Refuse a server that forgets. Raises ConfigError."""
+        """Refuse a server that is too old, or forgets. Raises ConfigError."""
+        if (found := _NUMBERS.match(self.version)) and (int(found[1]), int(found[2])) < OLDEST:
+            raise ConfigError(f"store {shown}: the server is Redis {self.version}; use 6.2 or newer")
         if self.policy.startswith("allkeys"):
             raise ConfigError(
                 f"store {shown}: the server throws keys away when its memory is full (maxmemory-policy {self.policy});"
                 " set it to noeviction"
             )
-        if self.tier == "volatile" and not allow_volatile:
-            raise ConfigError(
-                f"store {shown}: the server keeps no append-only file, so that its death loses flows;"
-                " set appendonly yes, or accept it with --allow-volatile"
-            )
+        if self.tier in _REFUSED and not allow_volatile:
+            why, fix = _REFUSED[self.tier]
+            raise ConfigError(f"store {shown}: the server {why}; set {fix}, or accept it with --allow-volatile")
 
 
 async def read(client: Redis) -> Guarantees:
@@ -80,6 +93,6 @@ async def _tier(client: Redis, *, appends: bool) -> Tier:
         case "everysec":
             return "fast"
         case "no":
-            return "volatile"
+            return "late"
         case _:
             return "unknown"

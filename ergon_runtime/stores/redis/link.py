@@ -134,8 +134,9 @@ class Link:
             scripts = {batch[n].script for n in unknown}
             loads = [("SCRIPT", "LOAD", script.text) for script in scripts]
             found = await self._pipeline(client, [*loads, *(self._command(batch[n]) for n in unknown)])
+            refused = next((answer for answer in found[: len(loads)] if isinstance(answer, Exception)), None)
             for n, answer in zip(unknown, found[len(loads) :], strict=True):
-                answers[n] = answer
+                answers[n] = refused or answer
         for call, answer in zip(batch, answers, strict=True):
             if call.answer.done():
                 continue

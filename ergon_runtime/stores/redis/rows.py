@@ -185,7 +185,7 @@ def _optional(value: bytes | None) -> tuple[Argument, Argument]:
 
 
 def _due(value: int | None) -> Argument:
-    """No later than what Lua holds exactly, the year 287396: it would write a later one in a form that is no integer."""
+    """No later than what Lua holds exactly, the year 287396: it writes a later one in a form that is no integer."""
     return _number(None if value is None else min(value, 2**53))
 
 

@@ -7,6 +7,7 @@ whether it still lives, as a server that vanished without a word would be waited
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +17,9 @@ from redis.exceptions import TimeoutError as Silence
 
 from ergon_runtime.errors import StoreError
 from ergon_runtime.stores.bell import Bell
+from ergon_runtime.stores.redis.faults import is_passing
+
+log = logging.getLogger(__name__)
 
 AGAIN = 0.5
 """Seconds between two tries to connect."""
@@ -40,6 +44,7 @@ class Watch:
             await asyncio.wait([self._task], timeout=1)
 
     async def _listen(self) -> None:
+        told = False
         while not self._closed:
             try:
                 client = await self._connect()
@@ -47,8 +52,11 @@ class Watch:
                     await self._hear(client)
                 finally:
                     await client.aclose()
-            except (RedisError, OSError, StoreError):
+            except (RedisError, OSError, StoreError) as error:
                 self.bell.ring()  # something may have been missed
+                if not (told or is_passing(error)):
+                    log.warning("no hints from the store, so that flows are noticed later: %s", error)
+                    told = True
                 await asyncio.sleep(AGAIN)
 
     async def _hear(self, client: Redis) -> None:

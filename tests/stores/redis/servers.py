@@ -24,9 +24,9 @@ HASTY = RedisOptions(patience=0.3, timeout=1.0)
 
 @contextmanager
 def server(*settings: str) -> Iterator[Server]:
-    """A server that a test may treat badly."""
+    """A server that a test may treat badly: it forgets nothing when it is killed."""
     folder = Path(tempfile.mkdtemp(prefix="ergon-redis-"))
-    made = Server(folder, *settings)
+    made = Server(folder, "--appendfsync", "always", *settings)
     try:
         made.start()
         yield made

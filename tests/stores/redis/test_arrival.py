@@ -20,7 +20,7 @@ LONG = 3_600_000
 
 @asynccontextmanager
 async def own_store() -> AsyncIterator[tuple[Server, RedisStore]]:
-    with server("--appendfsync", "always") as own:
+    with server() as own:
         async with opened(own.url) as store:
             yield own, store
 
