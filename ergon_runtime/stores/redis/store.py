@@ -112,7 +112,7 @@ class RedisStore:
     async def claim(self, request: ClaimRequest) -> Claims:
         tokens = [self._token() for _ in range(request.limit)]
         now, due, suspects, claims = await self._write(scripts.CLAIM, *rows.request(request, tokens))
-        return Claims(tuple(rows.claim(each, now) for each in claims), due, bool(suspects))
+        return Claims(tuple(rows.claim(each, now) for each in claims), now, due, bool(suspects))
 
     async def commit(self, commit: Commit) -> CommitReply:
         rules.check(commit)
