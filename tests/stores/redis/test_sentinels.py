@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -13,10 +14,10 @@ from ergon_runtime.errors import LeaseLost, StoreUnavailable
 from ergon_runtime.stores.redis.address import parse_redis
 from ergon_runtime.stores.redis.servers import Servers
 from ergon_runtime.stores.redis.store import RedisStore
-from tests.redis_groups import SERVICE, Guarded, guarded, silent, until
+from tests.redis_groups import SERVICE, Guarded, Node, guarded, silent, until
 from tests.stores.harness import LANE, new
 from tests.stores.redis.servers import opened, run
-from tests.stores.redis.test_clusters import PATIENT, Load, copied, first_commit, missing
+from tests.stores.redis.test_clusters import PATIENT, Load, first_commit, missing
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_replica_that_a_sentinel_calls_the_master_is_not_read(settled: Guarded) 
     async def main() -> None:
         async with opened(address(settled.hosts, "n"), PATIENT):
             pass
-        await asyncio.to_thread(until, lambda: copied(settled.master()), "the copy")
+        settled.master().wait_for_replicas(2)
         behind = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = behind.sockets[0].getsockname()[1]
         with pytest.raises(StoreUnavailable, match="the server is a replica, which takes no writes"):
@@ -167,7 +168,7 @@ def test_killed_master_is_replaced_and_its_leases_are_void(settled: Guarded) -> 
             await store.create(new())
             claim = await claimed(store)
             old = settled.master()
-            await asyncio.to_thread(until, lambda: copied(old), "the copy")
+            old.wait_for_replicas(2)
             old.kill()
             await asyncio.to_thread(until, lambda: settled.master() is not old, "the failover")
             again = await claimed(store)
@@ -178,3 +179,30 @@ def test_killed_master_is_replaced_and_its_leases_are_void(settled: Guarded) -> 
             old.start("--replicaof", "127.0.0.1", str(settled.master().port))
 
     run(main)
+
+
+def test_master_that_was_paused_and_replaced_is_left_when_it_comes_back(settled: Guarded) -> None:
+    """It wakes believing that it is the master, and still has our connections."""
+
+    async def main() -> None:
+        async with opened(address(settled.hosts, "paused"), PATIENT) as store:
+            await store.create(new("before"))
+            old = settled.master()
+            old.wait_for_replicas(2)
+            old.signal(signal.SIGSTOP)
+            try:
+                await asyncio.to_thread(until, lambda: settled.master() is not old, "the failover")
+                assert await store.create(new("after"))
+            finally:
+                old.signal(signal.SIGCONT)
+            await asyncio.to_thread(until, lambda: old.role == "slave", "the old master's new role")
+            assert await store.create(new("at-the-end"))
+            assert await missing(store, ["before", "after", "at-the-end"]) == []
+            await asyncio.to_thread(until, settled.settled, "the agreement")
+            assert all(_has(node, "paused", "after") for node in settled.servers)
+
+    run(main)
+
+
+def _has(node: Node, name: str, flow: str) -> bool:
+    return bool(node.run("EXISTS", f"{{{name}}}:f:{flow}"))
