@@ -6,11 +6,12 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from ergon_runtime.core.flows import Claim, ClaimRequest
-from ergon_runtime.errors import LeaseLost, StoreUnavailable
+from ergon_runtime.errors import LeaseLost, StoreCorrupt, StoreUnavailable
 from ergon_runtime.stores.redis.address import parse_redis
 from ergon_runtime.stores.redis.servers import Servers
 from ergon_runtime.stores.redis.store import RedisStore
@@ -104,30 +105,71 @@ def test_passwords_of_sentinels_and_servers_are_told_apart() -> None:
         run(main)
 
 
+class Liar:
+    """A sentinel that names whom it is told to, whatever others know."""
+
+    def __init__(self, names: Node) -> None:
+        self.names = names
+
+    async def start(self) -> str:
+        self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            port = str(self.names.port)
+            writer.write(f"*2\r\n$9\r\n127.0.0.1\r\n${len(port)}\r\n{port}\r\n".encode())
+        writer.close()
+
+    async def stop(self) -> None:
+        self._server.close()
+
+
 def test_replica_that_a_sentinel_calls_the_master_is_not_read(settled: Guarded) -> None:
     """As a sentinel does that was cut off during a failover."""
     replica = next(node for node in settled.servers if node is not settled.master())
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(1000):
-            writer.write(f"*2\r\n$9\r\n127.0.0.1\r\n${len(str(replica.port))}\r\n{replica.port}\r\n".encode())
-        writer.close()
 
     async def main() -> None:
         async with opened(address(settled.hosts, "n"), PATIENT):
             pass
         settled.master().wait_for_replicas(2)
-        behind = await asyncio.start_server(answer, "127.0.0.1", 0)
-        port = behind.sockets[0].getsockname()[1]
+        liar = Liar(replica)
+        place = await liar.start()
         with pytest.raises(StoreUnavailable, match="the server is a replica, which takes no writes"):
-            async with opened(address(f"127.0.0.1:{port}", "n"), read_only=True):
+            async with opened(address(place, "n"), read_only=True):
                 pass
-        both = address(f"127.0.0.1:{port},{settled.sentinels[0].place}", "n")
+        both = address(f"{place},{settled.sentinels[0].place}", "n")
         async with opened(both, PATIENT, create=False) as store:
             assert await store.get("a") is None
-        behind.close()
+        await liar.stop()
 
     run(main)
+
+
+def test_master_that_was_replaced_is_left_though_it_goes_on(settled: Guarded, tmp_path: Path) -> None:
+    """The other one is empty here, which shows that it was gone to."""
+    other = Node(tmp_path / "other")
+
+    async def main() -> None:
+        liar = Liar(settled.master())
+        async with opened(address(await liar.start(), "n")) as store:
+            await store.create(new())
+            liar.names = other
+            with pytest.raises(StoreCorrupt, match="gone, or another is in its place"):
+                await _read_on(store)
+        await liar.stop()
+
+    try:
+        other.start()
+        run(main)
+    finally:
+        other.kill()
+
+
+async def _read_on(store: RedisStore) -> None:
+    while True:
+        await store.get("a")
+        await asyncio.sleep(0.02)
 
 
 async def claimed(store: RedisStore) -> Claim:
