@@ -154,6 +154,7 @@ def test_master_that_was_replaced_is_left_though_it_goes_on(settled: Guarded, tm
         liar = Liar(settled.master())
         async with opened(address(await liar.start(), "n")) as store:
             await store.create(new())
+            assert await store.get("a") is not None  # reads have a connection of their own
             liar.names = other
             with pytest.raises(StoreCorrupt, match="gone, or another is in its place"):
                 await _read_on(store)
