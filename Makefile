@@ -8,10 +8,11 @@ SEEDS ?= 300
 KILLS ?= 20
 COUNT ?= 10000
 SECONDS ?= 10
+COUNT ?= 20
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check venv acceptance sim mutants cross kills children redis-kills redis-proxy
+.PHONY: help demo test check venv acceptance sim mutants cross kills children redis-kills redis-proxy redis-failovers
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -54,6 +55,9 @@ redis-kills: $(VENV)/installed ## kill a real redis-server and workers at random
 
 redis-proxy: $(VENV)/installed ## run workers behind a proxy that does mischief (SECONDS=10)
 	@$(BIN)/python -m tests.redis_rig proxy $(SECONDS) $(ARGS)
+
+redis-failovers: $(VENV)/installed ## let one Redis server after the other take over under load (COUNT=20)
+	@$(BIN)/python -m tests.redis_failovers $(COUNT) $(ARGS)
 
 venv: $(VENV)/installed ## make .venv with Ergon and the development tools in it
 

@@ -36,7 +36,18 @@ NODE_TIMEOUT = 1000
 """Milliseconds of silence after which a cluster's node is down."""
 DOWN_AFTER = 700
 """Milliseconds of silence after which a sentinel calls its master down."""
-DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "", "--repl-diskless-sync-delay", "0")
+DURABLE = (
+    "--appendonly",
+    "yes",
+    "--appendfsync",
+    "always",
+    "--save",
+    "",
+    "--repl-diskless-sync-delay",
+    "0",
+    "--repl-timeout",
+    "5",
+)
 
 
 def until(condition: Callable[[], Any], what: str, timeout: float = 60.0) -> None:
@@ -99,6 +110,12 @@ class Node:
         """A command's answer. Raises RedisError."""
         with self.client() as client:
             return client.execute_command(*command)
+
+    def wait_for_replicas(self, count: int, key: str = "copied") -> None:
+        """Until so many have received all that it has. `key` is one that it may write."""
+        with self.client() as client:
+            client.set(key, "1")
+            assert client.wait(count, 9000) == count
 
     def client(self) -> Redis:
         settings: dict[str, Any] = {"socket_timeout": 10, "retry": Retry(NoBackoff(), 0), "decode_responses": True}
@@ -283,6 +300,10 @@ class Guarded:
                 return next(node for node in self.servers if node.port == int(port))
         raise AssertionError("no sentinel answers")
 
+    def epoch(self) -> int:
+        """How many failovers the sentinels have decided on, those that they gave up or began by themselves included."""
+        return max(int(dict(_pairs(sentinel.run("SENTINEL MASTERS")))["config-epoch"]) for sentinel in self._watching())
+
     def settled(self) -> bool:
         """Whether all live sentinels name one live master whose replicas follow it, and could replace it."""
         live = [node for node in self.servers if node.process is not None]
@@ -346,7 +367,7 @@ def guarded(
             watch = (
                 f"sentinel monitor {SERVICE} 127.0.0.1 {master.port} 2",
                 f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER}",
-                f"sentinel failover-timeout {SERVICE} 4000",
+                f"sentinel failover-timeout {SERVICE} 2000",
                 f"sentinel parallel-syncs {SERVICE} 2",
             )
             for node in sentinels:

@@ -86,11 +86,11 @@ def slug(heading: str) -> str:
 
 
 def test_make_targets_that_pages_name_exist() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {
         target
         for page in PAGES
-        for words in re.findall(r"`(make(?: [a-z]+)+)", page.read_text())
+        for words in re.findall(r"`(make(?: [a-z-]+)+)", page.read_text())
         for target in words.split()[1:]
     }
     assert named

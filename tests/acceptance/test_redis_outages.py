@@ -83,7 +83,7 @@ def test_an_outage_amid_steps_fails_no_flow_and_repeats_no_recorded_step(here: S
     assert [worker.popen.poll() for worker in workers] == [None, None]
     begun = [tuple(line[:2]) for line in ledger(here) if line[4].startswith("begin")]
     assert len(set(begun)) == 80
-    assert len(begun) - 80 <= 10, "at most the steps that were under way ran again"
+    assert len(begun) - 80 <= 20, "only steps that were under way ran again"
 
 
 def test_no_two_workers_run_a_step_while_the_server_stands_still(here: Shop, own: Server) -> None:

@@ -17,11 +17,12 @@ from ergon_runtime import Executor, open_store
 from ergon_runtime.view import view_flow
 from sample_flows.index_files import FileFacts, Index, index_files, list_files
 from sample_flows.orders import OrderFlow, Receipt
+from tests.seed.places import STORES, address
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'ergon.db'}"
+    return address(request.param, tmp_path)
 
 
 @pytest.fixture

@@ -9,28 +9,31 @@ from pathlib import Path
 
 import pytest
 
-from ergon_runtime import Scheduler, open_store
+from ergon_runtime import FlowQuery, Scheduler, Status, open_store
 from sample_flows import shutdown
 from tests.acceptance.processes import ROOT, Shop, shop, until, warnings_in
+from tests.seed.places import STORES, address
 
 MODULE = str(ROOT / "sample_flows/shutdown.py")
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", STORES)
 def test_ten_flows_on_two_workers_that_stop_are_ended_by_two_others(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert shutdown.main("memory://" if kind == "memory" else f"sqlite:///{tmp_path / 'ergon.db'}") == 0
+    assert shutdown.main(address(kind, tmp_path)) == 0
     stopped, ended = capsys.readouterr().out.splitlines()
     assert stopped.startswith("after the shutdown: ")
     assert ended == "in the end: 10 flows completed, 30 parts done, each once"
 
 
-def test_ten_flows_on_two_processes_told_by_sigterm_are_ended_by_others(tmp_path: Path) -> None:
-    with shop(tmp_path, ERGON_MODULES=MODULE) as here:
-        asyncio.run(schedule(f"sqlite:///{tmp_path / 'ergon.db'}"))
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_ten_flows_on_two_processes_told_by_sigterm_are_ended_by_others(kind: str, tmp_path: Path) -> None:
+    url = address(kind, tmp_path)
+    with shop(tmp_path, ERGON_MODULES=MODULE, ERGON_STORE=url) as here:
+        asyncio.run(schedule(url))
         first = [here.worker("-c", "5"), here.worker("-c", "5")]
-        until(lambda: len(flows(here, "running")) == 10, what="that all flows run")
+        until(lambda: asyncio.run(running(url)) == 10, what="that all flows run")
         for worker in first:
             worker.send(signal.SIGTERM)
         assert [worker.end() for worker in first] == [0, 0]
@@ -51,6 +54,11 @@ async def schedule(url: str) -> None:
     async with open_store(url) as store:
         for number in range(10):
             await Scheduler(store).schedule(shutdown.long_work(number, seconds=1), id=f"long-{number}")
+
+
+async def running(url: str) -> int:
+    async with open_store(url, create=False, read_only=True) as store:
+        return len(await store.list(FlowQuery(statuses=(Status.RUNNING,))))
 
 
 def flows(here: Shop, status: str) -> list[dict[str, object]]:

@@ -11,6 +11,7 @@ import pytest
 from ergon_runtime import Scheduler, Status, Worker, open_store
 from sample_flows.versions import Delivery, FirstDelivery, play, send_parcel, take_payment
 from tests.acceptance.processes import ROOT, shop, until, warnings_in
+from tests.seed.places import STORES, address
 
 SAMPLE = ROOT / "sample_flows/versions.py"
 CHANGE = """\
@@ -19,11 +20,11 @@ CHANGE = """\
 """
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", STORES)
 def test_order_of_a_version_that_nobody_serves_waits_for_a_worker_that_does(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asyncio.run(play("memory://" if kind == "memory" else f"sqlite:///{tmp_path / 'ergon.db'}"))
+    asyncio.run(play(address(kind, tmp_path)))
     assert capsys.readouterr().out.splitlines() == [
         "version 1: A-1 paid, parcel-A-1",
         "version 2: pending",

@@ -18,14 +18,15 @@ import pytest
 
 from sample_flows.web_app import app
 from tests.acceptance.processes import ROOT, shop, until
+from tests.seed.places import STORES, address
 
 ORDER = {"id": "A-17", "amount": "99.50"}
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 def served(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run an async test with a client of the application, whose lifespan lasts as long as the test."""
-    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'ergon.db'}"
+    url = address(request.param, tmp_path)
     monkeypatch.setenv("ERGON_STORE", url)
     monkeypatch.setenv("PACKING", "0.01")
 

@@ -166,6 +166,17 @@ async def test_s3_ids_outlive_the_copy_with_their_times(b: Bench, to: Bench) -> 
 
 
 @on_each_pair
+async def test_s3_id_of_a_copied_reserved_message_lasts_as_long_as_that(b: Bench, to: Bench) -> None:
+    await b.waiting("a", "signal:go")
+    await b.store.send(signal("go", "held"))
+    b.clock.now += 10
+    await copied(b, to)
+    await to.store.prune(b.clock.now)
+    await to.store.send(signal("go", "held", body=b"again"))
+    assert await pieces(to.store, Kind.KEPT) == []
+
+
+@on_each_pair
 async def test_r2_running_flow_is_taken_over_after_the_copy(b: Bench, to: Bench) -> None:
     held = await b.begin("a")
     await held.commit(b"e")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -130,3 +131,36 @@ async def test_copy_tells_how_far_it_is(b: Bench, to: Bench) -> None:
     await copy_store(b.store, to.store, lambda *what: told.append(what))
     total = PAGE + 1
     assert told == [(what, total, done) for what in ("copied", "checked") for done in (PAGE, total)]
+
+
+@on_each_pair
+async def test_worker_that_comes_in_the_middle_leaves_the_copy_unfinished(b: Bench, to: Bench) -> None:
+    await b.store.create(new())
+    beat = Beat("Ada", (LANE,), 100)
+
+    def come(what: str, total: int, done: int) -> None:
+        if what == "checked":
+            comes.append(asyncio.get_running_loop().create_task(b.store.extend((), LEASE, beat)))
+
+    comes: list[asyncio.Task[object]] = []
+    source = Slow(b.store, comes)
+    with pytest.raises(CopyRefused, match="worker Ada lives in"):
+        await copy_store(source, to.store, come)  # type: ignore[arg-type]  # it passes all else on
+    assert (await to.store.identity()).copy_of is not None
+    b.clock.now += 100
+    await copied(b, to)
+
+
+class Slow:
+    """A store that is asked for its workers only when something else has been done."""
+
+    def __init__(self, store: Store, before: list[asyncio.Task[object]]) -> None:
+        self._store, self._before = store, before
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    async def workers(self) -> object:
+        for task in self._before:
+            await task
+        return await self._store.workers()

@@ -71,12 +71,6 @@ class Load:
             await asyncio.sleep(0.005)
 
 
-def copied(master: Node) -> bool:
-    """Whether its replica has received all of it."""
-    _, offset, replicas = master.run("ROLE")
-    return bool(replicas) and all(int(each[2]) == offset for each in replicas)
-
-
 def first_commit(lease: Lease) -> Commit:
     return Commit(f"c-{lease.token}", lease, None, 0, LEASE, entries=(b"entry",))
 
@@ -286,7 +280,8 @@ def test_replica_that_takes_over_is_followed() -> None:
                 load = Load(store)
                 await load.during(switch)
                 assert await missing(store, load.accepted) == []
-                await asyncio.to_thread(until, lambda: copied(second), "the copy")
+                await asyncio.to_thread(until, lambda: second.run("ROLE")[2], "the other's return")
+                second.wait_for_replicas(1, f"{{{name}}}:copied")
                 await Load(store, "later").during(kill)
                 assert await missing(store, load.accepted) == []
 

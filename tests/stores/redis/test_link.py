@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from ergon_runtime.core.flows import ClaimRequest
 from ergon_runtime.errors import StoreUnavailable
 from ergon_runtime.stores.redis.store import RedisStore
 from tests.redis_proxy import Proxy
 from tests.redis_server import shared_server
-from tests.stores.harness import new
+from tests.stores.harness import LANE, new
 from tests.stores.harness import signal as message
 from tests.stores.redis.servers import command, opened, run, server
 
@@ -109,6 +110,39 @@ def test_a_lost_answer_is_asked_for_again_and_nothing_is_done_twice() -> None:
             proxy.cut()
             assert await sent
             assert command(shared_server(), "SCARD", f"{store._prefix}s:a") == 1
+
+    run(main)
+
+
+def test_a_claim_whose_answer_was_lost_is_not_sent_again() -> None:
+    async def main() -> None:
+        async with through_a_proxy(patience=5.0) as (store, proxy):
+            await store.create(new("a"))
+            for line in proxy.lines:
+                line.deaf = True
+            before = proxy.calls
+            asked = asyncio.create_task(store.claim(ClaimRequest("w", 1000, 1, (LANE,))))
+            while proxy.calls == before:
+                await asyncio.sleep(0.001)
+            proxy.cut()
+            with pytest.raises(StoreUnavailable, match="cannot be reached"):
+                await asked
+            assert proxy.calls == before + 1
+
+    run(main)
+
+
+def test_a_claim_that_was_refused_is_sent_again() -> None:
+    async def main() -> None:
+        async with through_a_proxy(patience=5.0) as (store, proxy):
+            await store.create(new("a"))
+            proxy.answer = b"-BUSY Redis is busy running a script.\r\n"
+            before = proxy.calls
+            asked = asyncio.create_task(store.claim(ClaimRequest("w", 1000, 1, (LANE,))))
+            while proxy.calls < before + 2:
+                await asyncio.sleep(0.001)
+            proxy.answer = None
+            assert [claim.lease.flow for claim in (await asked).claims] == ["a"]
 
     run(main)
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from ergon_runtime.core.flows import Claim, ClaimRequest
-from ergon_runtime.errors import LeaseLost, StoreUnavailable
+from ergon_runtime.errors import LeaseLost, StoreCorrupt, StoreUnavailable
 from ergon_runtime.stores.redis.address import parse_redis
 from ergon_runtime.stores.redis.servers import Servers
 from ergon_runtime.stores.redis.store import RedisStore
-from tests.redis_groups import SERVICE, Guarded, guarded, silent, until
+from tests.redis_groups import SERVICE, Guarded, Node, guarded, silent, until
 from tests.stores.harness import LANE, new
 from tests.stores.redis.servers import opened, run
-from tests.stores.redis.test_clusters import PATIENT, Load, copied, first_commit, missing
+from tests.stores.redis.test_clusters import PATIENT, Load, first_commit, missing
 
 
 @pytest.fixture(scope="module")
@@ -103,30 +105,72 @@ def test_passwords_of_sentinels_and_servers_are_told_apart() -> None:
         run(main)
 
 
+class Liar:
+    """A sentinel that names whom it is told to, whatever others know."""
+
+    def __init__(self, names: Node) -> None:
+        self.names = names
+
+    async def start(self) -> str:
+        self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            port = str(self.names.port)
+            writer.write(f"*2\r\n$9\r\n127.0.0.1\r\n${len(port)}\r\n{port}\r\n".encode())
+        writer.close()
+
+    async def stop(self) -> None:
+        self._server.close()
+
+
 def test_replica_that_a_sentinel_calls_the_master_is_not_read(settled: Guarded) -> None:
     """As a sentinel does that was cut off during a failover."""
     replica = next(node for node in settled.servers if node is not settled.master())
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(1000):
-            writer.write(f"*2\r\n$9\r\n127.0.0.1\r\n${len(str(replica.port))}\r\n{replica.port}\r\n".encode())
-        writer.close()
-
     async def main() -> None:
         async with opened(address(settled.hosts, "n"), PATIENT):
             pass
-        await asyncio.to_thread(until, lambda: copied(settled.master()), "the copy")
-        behind = await asyncio.start_server(answer, "127.0.0.1", 0)
-        port = behind.sockets[0].getsockname()[1]
+        settled.master().wait_for_replicas(2)
+        liar = Liar(replica)
+        place = await liar.start()
         with pytest.raises(StoreUnavailable, match="the server is a replica, which takes no writes"):
-            async with opened(address(f"127.0.0.1:{port}", "n"), read_only=True):
+            async with opened(address(place, "n"), read_only=True):
                 pass
-        both = address(f"127.0.0.1:{port},{settled.sentinels[0].place}", "n")
+        both = address(f"{place},{settled.sentinels[0].place}", "n")
         async with opened(both, PATIENT, create=False) as store:
             assert await store.get("a") is None
-        behind.close()
+        await liar.stop()
 
     run(main)
+
+
+def test_master_that_was_replaced_is_left_though_it_goes_on(settled: Guarded, tmp_path: Path) -> None:
+    """The other one is empty here, which shows that it was gone to."""
+    other = Node(tmp_path / "other")
+
+    async def main() -> None:
+        liar = Liar(settled.master())
+        async with opened(address(await liar.start(), "n")) as store:
+            await store.create(new())
+            assert await store.get("a") is not None  # reads have a connection of their own
+            liar.names = other
+            with pytest.raises(StoreCorrupt, match="gone, or another is in its place"):
+                await _read_on(store)
+        await liar.stop()
+
+    try:
+        other.start()
+        run(main)
+    finally:
+        other.kill()
+
+
+async def _read_on(store: RedisStore) -> None:
+    while True:
+        await store.get("a")
+        await asyncio.sleep(0.02)
 
 
 async def claimed(store: RedisStore) -> Claim:
@@ -167,7 +211,7 @@ def test_killed_master_is_replaced_and_its_leases_are_void(settled: Guarded) -> 
             await store.create(new())
             claim = await claimed(store)
             old = settled.master()
-            await asyncio.to_thread(until, lambda: copied(old), "the copy")
+            old.wait_for_replicas(2)
             old.kill()
             await asyncio.to_thread(until, lambda: settled.master() is not old, "the failover")
             again = await claimed(store)
@@ -178,3 +222,30 @@ def test_killed_master_is_replaced_and_its_leases_are_void(settled: Guarded) -> 
             old.start("--replicaof", "127.0.0.1", str(settled.master().port))
 
     run(main)
+
+
+def test_master_that_was_paused_and_replaced_is_left_when_it_comes_back(settled: Guarded) -> None:
+    """It wakes believing that it is the master, and still has our connections."""
+
+    async def main() -> None:
+        async with opened(address(settled.hosts, "paused"), PATIENT) as store:
+            await store.create(new("before"))
+            old = settled.master()
+            old.wait_for_replicas(2)
+            old.signal(signal.SIGSTOP)
+            try:
+                await asyncio.to_thread(until, lambda: settled.master() is not old, "the failover")
+                assert await store.create(new("after"))
+            finally:
+                old.signal(signal.SIGCONT)
+            await asyncio.to_thread(until, lambda: old.role == "slave", "the old master's new role")
+            assert await store.create(new("at-the-end"))
+            assert await missing(store, ["before", "after", "at-the-end"]) == []
+            await asyncio.to_thread(until, settled.settled, "the agreement")
+            assert all(_has(node, "paused", "after") for node in settled.servers)
+
+    run(main)
+
+
+def _has(node: Node, name: str, flow: str) -> bool:
+    return bool(node.run("EXISTS", f"{{{name}}}:f:{flow}"))
