@@ -225,7 +225,7 @@ def test_wired_function_that_is_no_method_is_refused() -> None:
         ({"inputs": {"x": None}}, r"step a: inputs= takes steps and names of steps, not None"),
         ({"inputs": ["x"]}, r"step a: inputs= takes a dict from parameters to steps, not \['x'\]"),
     ],
-    ids=str,
+    ids=["a set", "a function", "none", "a list"],
 )
 def test_what_is_no_step_is_refused_at_once(wired: dict[str, Any], message: str) -> None:
     with pytest.raises(DefinitionError, match=message):

@@ -275,7 +275,8 @@ class MemoryState:
         for lane in dict.fromkeys(request.lanes):
             due = map(self.flows.__getitem__, self._agenda.due(lane, now))
             yield from islice((r for r in due if _fits(r, request)), request.limit + 1)
-            yield from (r for r in map(self.flows.__getitem__, self._agenda.leased(lane)) if _claimable(r, now))
+            leased = map(self.flows.__getitem__, self._agenda.leased(lane))
+            yield from (r for r in leased if _claimable(r, now) and _fits(r, request))
 
     def _next_due(self, request: ClaimRequest, now: int) -> int | None:
         if request.ids is not None:
