@@ -46,6 +46,15 @@ local function pair(flow, channel) -- no id or channel can be taken for another
   return #flow .. ':' .. flow .. ':' .. channel
 end
 
+local function behind(a, b) -- as sorted sets order them, whatever the server's locale
+  for i = 1, math.min(#a, #b) do
+    if string.byte(a, i) ~= string.byte(b, i) then
+      return string.byte(a, i) > string.byte(b, i)
+    end
+  end
+  return #a > #b
+end
+
 local function is_ended(status)
   return status == 'completed' or status == 'failed' or status == 'cancelled'
 end

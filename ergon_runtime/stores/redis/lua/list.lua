@@ -28,7 +28,7 @@ local high, offset, page = created == '' and '+inf' or created, 0, 200
 while #rows < limit and budget > 0 do
   local some = redis.call('ZREVRANGEBYSCORE', index, high, '-inf', 'WITHSCORES', 'LIMIT', offset, page)
   for i = 1, #some, 2 do
-    local passed = created ~= '' and some[i + 1] == created and some[i] >= before
+    local passed = created ~= '' and some[i + 1] == created and not behind(before, some[i])
     if not passed and #rows < limit then
       budget = budget - 1
       last_created, last = some[i + 1], some[i]

@@ -6,15 +6,6 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
-local function behind(a, b) -- as sorted sets order them, whatever the server's locale
-  for i = 1, math.min(#a, #b) do
-    if string.byte(a, i) ~= string.byte(b, i) then
-      return string.byte(a, i) > string.byte(b, i)
-    end
-  end
-  return #a > #b
-end
-
 local function page(index, use)
   local found, offset, size = {}, 0, limit + 1
   while #found < limit do
