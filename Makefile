@@ -21,7 +21,7 @@ demo: $(VENV)/installed ## watch a flow survive the death of its worker
 	@$(BIN)/python sample_flows/demo.py
 
 test: $(VENV)/installed ## run all tests (ARGS='tests/cli -x' to choose)
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/installed ## formatting, lint, both type checkers, layers
 	@$(BIN)/ruff format --check --quiet .

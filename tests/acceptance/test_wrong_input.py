@@ -170,7 +170,7 @@ USAGE: list[tuple[list[str], int, tuple[str, ...]]] = [
     (["replay", "ended", "-m", "qqqqqqqq"], 7, ("no module 'qqqqqqqq'",)),
     # Store addresses.
     (["list", "--store", "memory://"], 2, ("memory:// keeps nothing", "--store sqlite:///ergon.db")),
-    (["worker", "--store", "redis://user:secret@host/0"], 2, ("not available", "use a sqlite:/// address")),
+    (["worker", "--store", "redis://host/nonsense"], 2, ("the database of a Redis address is a number",)),
     *(
         (["list", "--store", wrong], 2, ("is not a store address; write",))
         for wrong in ("nonsense", "http://x", "ergon.db")

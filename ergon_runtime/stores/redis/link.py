@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Unreached
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from ergon_runtime.errors import StoreError, StoreUnavailable
+from ergon_runtime.errors import StoreError
 from ergon_runtime.stores.redis.faults import is_elsewhere, is_passing, is_reply, translate
 from ergon_runtime.stores.redis.rows import Argument
 from ergon_runtime.stores.redis.scripts import Script
@@ -175,8 +175,8 @@ class Link:
                 await client.connection.disconnect(nowait=True)
             await client.aclose()
 
-    def _closing(self) -> StoreUnavailable:
-        return StoreUnavailable(f"store {self._url} is closed; open it again")
+    def _closing(self) -> StoreError:
+        return StoreError(f"store {self._url} is closed; use it in its block, and shut its workers down in there")
 
 
 async def _answer(connection: Any) -> Any:

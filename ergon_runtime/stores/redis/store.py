@@ -27,7 +27,7 @@ from ergon_runtime.core.flows import (
     Status,
     WorkerRow,
 )
-from ergon_runtime.errors import Conflict, LeaseLost, SchemaMismatch, StoreMissing, StoreUnavailable
+from ergon_runtime.errors import Conflict, LeaseLost, SchemaMismatch, StoreError, StoreMissing, StoreUnavailable
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.bell import Told
 from ergon_runtime.stores.contract import StoreIdentity
@@ -242,7 +242,8 @@ class RedisStore:
     @property
     def _now_open(self) -> _Opened:
         if self._opened is None:
-            raise StoreUnavailable(f"store {self._address.shown} is not open; call open() first")
+            said = f"store {self._address.shown} is not open; use it in its block, and shut its workers down in there"
+            raise StoreError(said)
         return self._opened
 
     async def _open(self) -> _Opened:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from ergon_runtime.core.flows import ClaimRequest
-from ergon_runtime.errors import StoreUnavailable
+from ergon_runtime.errors import StoreError, StoreUnavailable
 from ergon_runtime.stores.redis.store import RedisStore
 from tests.redis_proxy import Proxy
 from tests.redis_server import shared_server
@@ -71,9 +71,9 @@ def test_a_cancelled_drain_leaves_no_answer_to_others_and_no_caller_waiting() ->
             link = store._now_open.reads
             assert link._task is not None
             link._task.cancel()
-            with pytest.raises(StoreUnavailable, match="is closed"):
+            with pytest.raises(StoreError, match="is closed"):
                 await first
-            with pytest.raises(StoreUnavailable, match="is closed"):
+            with pytest.raises(StoreError, match="is closed"):
                 await second
             row = await store.get("b")
             assert row is not None
@@ -187,7 +187,7 @@ def test_a_store_closed_amid_calls_ends_them_and_leaves_nothing() -> None:
             await asyncio.sleep(0)
             await store_cm.__aexit__(None, None, None)
             answers = await asyncio.gather(*calls, return_exceptions=True)
-            assert {type(each) for each in answers} == {StoreUnavailable}
+            assert {type(each) for each in answers} == {StoreError}
             assert _ours() == set()
             own.process.send_signal(signal.SIGCONT)
         gc.collect()  # an unclosed connection is a ResourceWarning, and that an error
@@ -210,7 +210,7 @@ def test_thousands_of_calls_at_once_are_all_answered() -> None:
             created = await asyncio.gather(*(store.create(new(f"f{n}")) for n in range(3000)))
             assert created == [True] * 3000
             await store.close()
-            with pytest.raises(StoreUnavailable, match="not open"):
+            with pytest.raises(StoreError, match="not open"):
                 await store.get("f1")
 
     run(main)
