@@ -87,6 +87,10 @@ class FlowFuture(asyncio.Future[T]):
         remember(self.registered, fn)
         super().add_done_callback(fn, context=context)
 
+    def remove_done_callback(self, fn: Callback, /) -> int:
+        self.registered = [each for each in self.registered if each[0] != fn]
+        return super().remove_done_callback(fn)
+
 
 class FlowTask(asyncio.Task[T]):
     """A task with a fixed hash and a scope, which remembers the scope of each callback."""
@@ -113,6 +117,10 @@ class FlowTask(asyncio.Task[T]):
     def add_done_callback(self, fn: Callback, /, *, context: contextvars.Context | None = None) -> None:
         remember(self.registered, fn)
         super().add_done_callback(fn, context=context)
+
+    def remove_done_callback(self, fn: Callback, /) -> int:
+        self.registered = [each for each in self.registered if each[0] != fn]
+        return super().remove_done_callback(fn)
 
 
 def remember(registered: list[tuple[Callback, Scope]], fn: Callback) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import islice
 from random import Random
 from typing import Any, TypeAlias
 
@@ -40,6 +41,8 @@ from ergon_runtime.errors import CodecError
 
 ENGINE = 1
 """The version of this logic, recorded in each journal."""
+SHOWN = 20
+"""Operations asked for that a divergence names; of more, the first."""
 FOREVER = 253_402_300_799_000
 """The last moment that timers know: the end of the year 9999."""
 
@@ -382,7 +385,10 @@ class FlowMachine:
         return self._divergence(key, f"the code does not ask for {describe(marker)}", marker, self._open_requests())
 
     def _open_requests(self) -> tuple[str, ...]:
-        return tuple(describe(op) for op in self.open) or ("the end" if self.done else "nothing",)
+        asked = [describe(op) for op in islice(self.open, SHOWN)]
+        if len(self.open) > SHOWN:
+            asked.append(f"{len(self.open) - SHOWN:,} more")
+        return tuple(asked) or ("the end" if self.done else "nothing",)
 
     def _divergence(self, key: str, message: str, recorded: Entry, current: tuple[str, ...]) -> Fault:
         return divergence(key, message, recorded, current, self.where())

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import islice
 
 from ergon_runtime.core.flows import CANCEL, ClaimRequest, Commit, Message, NewFlow, Status
 from ergon_runtime.errors import CopyRefused, StoreCorrupt
@@ -28,7 +27,7 @@ CHILD = "child:"
 MAIL = 1000
 """Messages of a flow that one answer brings at most; cancels come on top."""
 WAITS = 100
-"""Waits of a flow that a row for readers shows at most."""
+"""Waits of a flow that a row for readers shows at most. Names go before the rest, since people send to them."""
 
 
 def utc_now() -> int:
@@ -114,16 +113,6 @@ def result_message(flow_id: str, result: bytes | None) -> Message:
 def first_mail(mail: Sequence[Message]) -> tuple[Message, ...]:
     """Of a flow's mail, in order, what an answer brings: a cancel must be heard, however much lies before it."""
     return (*mail[:MAIL], *(message for message in mail[MAIL:] if message.channel == CANCEL))
-
-
-def shown_waits(channels: Collection[str]) -> list[str]:
-    """Of the channels that a flow listens to, those that a row shows: names go before the rest, since people send to
-    them."""
-    if len(channels) <= WAITS:
-        return sorted(channels)
-    names = sorted(channel for channel in channels if channel.startswith(NAMED))[:WAITS]
-    others = islice((channel for channel in channels if not channel.startswith(NAMED)), WAITS - len(names))
-    return sorted([*names, *others])
 
 
 def within(request: ClaimRequest, flow_id: str) -> bool:

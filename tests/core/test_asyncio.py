@@ -303,3 +303,14 @@ def test_construct_cut_at_every_commit_goes_on_with_other_latencies(code: Code) 
         flow.play()
         assert flow.outcome is not None
         assert replayed(code, flow.journal, ended=True).delivered == flow.delivered
+
+
+def test_waiting_for_some_of_many_again_and_again_leaves_nothing_behind() -> None:
+    async def code() -> list[int]:
+        tasks = [asyncio.create_task(step("s", n)) for n in range(20)]
+        pending: set[asyncio.Task[object]] = set(tasks)
+        while pending:
+            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        return [len(task.registered) for task in tasks]  # type: ignore[attr-defined]  # a FlowTask
+
+    assert set(Flow(code).play().result) == {0}

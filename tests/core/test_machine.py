@@ -305,3 +305,16 @@ def test_replaying_is_true_until_what_was_loaded_is_delivered() -> None:
     seen.clear()
     flow.load().go().end("c").go()
     assert seen == [True, True, False]
+
+
+def test_divergence_of_a_wide_flow_names_some_of_what_it_asks_for_and_counts_the_rest() -> None:
+    async def recorded() -> None:
+        await step("old")
+        await signal("go")
+
+    async def wide() -> None:
+        await asyncio.gather(*(signal(f"s{n}") for n in range(1000)))
+
+    flow = started(recorded).end("old").go()
+    fault = fault_of(Flow(wide, flow.journal).begin)
+    assert (len(fault.current), fault.current[-1]) == (21, "980 more")

@@ -106,6 +106,7 @@ class Mailboxes:
         for channel in sorted(begun - row.waits.keys()):
             row.waits[channel] = Listening(now, self.tick())
             if channel.startswith(rules.NAMED):
+                row.names.add(channel)
                 insort(self.free.setdefault(channel, []), (row.waits[channel].order, row.flow.id))
                 touched.add(channel)
         return touched
@@ -182,6 +183,7 @@ class Mailboxes:
     def _drop(self, row: Row, channel: str) -> bool:
         """End a wait; whether a message that was reserved for it has gone back to its old place (S2)."""
         wait = row.waits.pop(channel, None)
+        row.names.discard(channel)
         reserved = row.reserved.pop(channel, None)
         if reserved is not None:
             self._keep(reserved)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ergon_runtime.core.flows import Claim, FlowRow, Lease, Message, NewFlow, Status, Wait
 from ergon_runtime.stores import rules
@@ -55,6 +56,8 @@ class Row:
     recoveries: int = 0
     deaths: int = 0
     waits: dict[str, Listening] = field(default_factory=dict[str, Listening])
+    names: set[str] = field(default_factory=set[str])
+    """Those of `waits` that may be sent to by name."""
     reserved: dict[str, Mail] = field(default_factory=dict[str, Mail])
     mail: dict[str, list[Mail]] = field(default_factory=dict[str, list[Mail]])
     boxes: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
@@ -89,9 +92,17 @@ class Row:
             started=self.started,
             recoveries=self.recoveries,
             deaths=self.deaths,
-            waits=tuple(Wait(c, self.waits[c].since, c in self.reserved) for c in rules.shown_waits(self.waits)),
+            waits=tuple(Wait(c, self.waits[c].since, c in self.reserved) for c in self._shown_waits()),
             aside=tuple(mail.message for mail in sorted(self.aside, key=seq_of)),
         )
+
+    def _shown_waits(self) -> list[str]:
+        """The waits that readers see; of thousands, only those are looked at."""
+        if len(self.waits) <= rules.WAITS:
+            return sorted(self.waits)
+        names = sorted(self.names)[: rules.WAITS]
+        others = (channel for channel in self.waits if channel not in self.names)
+        return sorted([*names, *islice(others, rules.WAITS - len(names))])
 
     def claimed(self, now: int, before: Status, due: int | None, mail: tuple[Message, ...]) -> Claim:
         """The flow as its new owner sees it; `before` and `due` are its status and due time before the claim."""

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Any
 
 from ergon_runtime.core.flows import CANCEL, Commit, Message, Send, Status
 from ergon_runtime.stores import rules
@@ -14,11 +15,9 @@ _TICK = "UPDATE counter SET n = n + 1"
 _COUNT = "SELECT n FROM counter"
 _HEARD = "SELECT id, channel, body, place FROM message WHERE flow = ? AND heard IS NOT NULL"
 _VISIBLE = f"{_HEARD} ORDER BY seq LIMIT {rules.MAIL + 1}"
-_MANY = (
-    f"{_HEARD} AND place = 'mail' ORDER BY seq LIMIT {rules.MAIL}",
-    f"{_HEARD} AND place = 'reserved' ORDER BY seq LIMIT {rules.MAIL}",
-)
-_CANCELS = f"{_HEARD} AND channel = '{CANCEL}' ORDER BY seq"
+_PART = f"{_HEARD} AND place = ? ORDER BY seq LIMIT ?"
+_CANCELS = """SELECT id, channel, body, place FROM message INDEXED BY message_channel
+    WHERE flow = ? AND channel = ? AND heard IS NOT NULL ORDER BY seq"""
 _FIND = """SELECT seq, channel, place FROM message WHERE flow = ? AND id = ? AND place IN ('mail', 'reserved')
     ORDER BY heard IS NULL, place = 'reserved', seq LIMIT 1"""
 _WAS_SENT = "SELECT 1 FROM sent WHERE target = ? AND channel = ? AND id = ?"
@@ -71,8 +70,11 @@ class Mailboxes:
         if len(found) <= rules.MAIL:
             found.sort(key=lambda row: row[3] == "reserved")
         else:
-            first = [row for part in _MANY for row in self._conn.execute(part, (flow,))][: rules.MAIL]
-            found = [*first, *(row for row in self._conn.execute(_CANCELS, (flow,)) if row not in first)]
+            first: list[tuple[Any, ...]] = []
+            for place in ("mail", "reserved"):
+                if room := rules.MAIL - len(first):
+                    first += self._conn.execute(_PART, (flow, place, room)).fetchall()
+            found = [*first, *(row for row in self._conn.execute(_CANCELS, (flow, CANCEL)) if row not in first)]
         return tuple(Message(*row[:3]) for row in found)
 
     def find(self, flow: str, message_id: str) -> Found | None:
