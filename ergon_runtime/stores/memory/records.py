@@ -108,6 +108,8 @@ def _deliver(row: Row, piece: FlowRecord, mailboxes: Mailboxes) -> None:
     flow = row.flow.id
     for wait in piece.waits:
         row.waits[wait.channel] = Listening(wait.since, wait.number)
+        if wait.channel.startswith(rules.NAMED):
+            row.names.add(wait.channel)
         mailboxes.reach(wait.number)
         if wait.reserved is not None:
             row.reserved[wait.channel] = Mail(wait.reserved.number, wait.reserved.message)

@@ -203,6 +203,16 @@ async def test_r4_long_journal_is_copied_whole(b: Bench, to: Bench) -> None:
 
 
 @on_each_pair
+async def test_copy_of_a_wide_flow_shows_its_names_before_its_children(b: Bench, to: Bench) -> None:
+    held = await b.begin("a")
+    await held.listen("signal:zz", *(f"child:a/{n}" for n in range(200)))
+    await copied(b, to)
+    shown = [wait.channel for wait in (await to.row("a")).waits]
+    assert len(shown) == 100
+    assert "signal:zz" in shown
+
+
+@on_each_pair
 async def test_copy_of_an_empty_store_brings_the_hash_seed(b: Bench, to: Bench) -> None:
     assert await copied(b, to) == Copied()
     one, other = await b.store.identity(), await to.store.identity()
