@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+
+import pytest
 
 from ergon_runtime.core.flows import ClaimRequest, Commit, Message, Send, Status
 from ergon_runtime.stores.sqlite.operations import Operations
@@ -46,27 +49,43 @@ class Wide:
             return self.cost_of(lambda: self.operations.commit(commit))
 
 
-def test_commit_to_a_flow_with_very_many_waits_costs_no_more_than_with_few() -> None:
-    few, many = Wide(10, 1), Wide(5000, 1)
+Make = Callable[..., Wide]
+
+
+@pytest.fixture
+def wide() -> Iterator[Make]:
+    """Makes flows, each in a store of its own."""
+    with ExitStack() as opened:
+
+        def make(waits: int, ended: int = 0) -> Wide:
+            made = Wide(waits, ended)
+            opened.enter_context(closing(made.conn))
+            return made
+
+        yield make
+
+
+def test_commit_to_a_flow_with_very_many_waits_costs_no_more_than_with_few(wide: Make) -> None:
+    few, many = wide(10, 1), wide(5000, 1)
     assert many.cost("m0") < 1.5 * few.cost("m0")
 
 
-def test_commit_to_a_flow_with_very_much_mail_costs_no_more_than_with_much() -> None:
-    much, more = Wide(6000, 1500), Wide(6000, 6000)
+def test_commit_to_a_flow_with_very_much_mail_costs_no_more_than_with_much(wide: Make) -> None:
+    much, more = wide(6000, 1500), wide(6000, 6000)
     ids = tuple(f"m{n}" for n in range(100))
     assert more.cost(*ids) < 1.5 * much.cost(*ids)
 
 
-def test_row_of_a_flow_with_very_many_waits_costs_no_more_than_with_many() -> None:
-    many, more = Wide(200), Wide(5000)
+def test_row_of_a_flow_with_very_many_waits_costs_no_more_than_with_many(wide: Make) -> None:
+    many, more = wide(200), wide(5000)
     assert more.cost_of(lambda: more.operations.get("f")) < 1.5 * many.cost_of(lambda: many.operations.get("f"))
 
 
-def test_end_of_a_flow_with_very_many_waits_leaves_none() -> None:
-    wide = Wide(500, 3)
-    with transaction(wide.conn):
+def test_end_of_a_flow_with_very_many_waits_leaves_none(wide: Make) -> None:
+    ending = wide(500, 3)
+    with transaction(ending.conn):
         end = Commit(
-            "end", wide.lease, "c0", 0, 1000, release=True, status=Status.COMPLETED, result=b"", dropped=frozenset()
+            "end", ending.lease, "c0", 0, 1000, release=True, status=Status.COMPLETED, result=b"", dropped=frozenset()
         )
-        wide.operations.commit(end)
-    assert wide.conn.execute("SELECT count(*) FROM wait").fetchone() == (0,)
+        ending.operations.commit(end)
+    assert ending.conn.execute("SELECT count(*) FROM wait").fetchone() == (0,)
