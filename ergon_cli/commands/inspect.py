@@ -28,8 +28,6 @@ COLUMNS = ("KEY", "KIND", "STATUS", "TRIES", "STARTED", "TOOK", "RESULT")
 LONGEST = 2000
 """Characters of one value on a terminal."""
 MENDED_BY_CODE = ("diverged", "unreadable", "spinning", "stuck")
-MANY_ENTRIES = 10_000
-"""Of more journal entries a line tells."""
 
 
 @app.command("inspect", epilog="Example: ergon inspect A-17")
@@ -101,7 +99,7 @@ def _head(view: FlowView, now: int) -> Iterator[tuple[str, str]]:
             yield "", f"set aside: {_one_line(aside.payload)}"
         if view.why.fix:
             yield "fix:", view.why.fix
-    if view.entries > MANY_ENTRIES:
+    if view.is_long:
         yield "", f"its journal has {view.entries:,} entries"
     yield "IN", _arguments(view)
     if view.error is not None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias, cast
 
 from ergon_runtime.core.flows import Status
+from ergon_runtime.journal import LONG
 
 Json: TypeAlias = Any
 """What `json.loads` gives."""
@@ -235,6 +236,11 @@ class FlowView:
     worker: str | None = None
     entries: int = 0
     """How many its journal has in this life: what a takeover replays."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its journal is one that workers warn of."""
+        return self.entries > LONG
 
     def to_json(self) -> Mapping[str, Json]:
         """The contract's fields, and no others."""

@@ -85,7 +85,7 @@ def test_inspect_of_a_running_step_tells_its_last_heartbeat(ergon: Shell) -> Non
 
 
 def test_inspect_of_a_flow_with_a_long_journal_says_how_long(ergon: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ergon_cli.commands.inspect.MANY_ENTRIES", 3)
+    monkeypatch.setattr("ergon_runtime.view.model.LONG", 3)
     assert ergon("inspect", "A-17") == 0
     assert "\n\tits journal has 4 entries\n" in ergon.out
     assert ergon("inspect", "B-2") == 0
