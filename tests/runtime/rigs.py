@@ -72,6 +72,11 @@ def virtual(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return runner.run(bounded())
 
 
+def seconds() -> float:
+    """The time of the test's loop."""
+    return round(asyncio.get_running_loop().time(), 3)
+
+
 def store_clock() -> int:
     """UTC milliseconds: those of the virtual loop, or the host's."""
     loop = asyncio.get_running_loop()

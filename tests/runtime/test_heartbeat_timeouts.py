@@ -16,7 +16,7 @@ from ergon_runtime.core.heartbeats import heartbeats_in, read_note
 from ergon_runtime.core.retry import RetryPolicy
 from ergon_runtime.definitions import flow, registry, step
 from ergon_runtime.primitives import heartbeat, step_info
-from tests.runtime.rigs import rig, virtual
+from tests.runtime.rigs import rig, seconds, virtual
 from tests.runtime.workers import run, until
 
 log: list[Any] = []
@@ -28,10 +28,6 @@ def own_registry() -> Any:
     log.clear()
     with registry.isolated():
         yield
-
-
-def seconds() -> float:
-    return round(asyncio.get_running_loop().time(), 3)
 
 
 # --- heartbeat_timeout

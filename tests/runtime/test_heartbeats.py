@@ -18,7 +18,7 @@ from ergon_runtime.definitions import flow, registry, step
 from ergon_runtime.errors import CodecError, DefinitionError
 from ergon_runtime.primitives import LONGEST_DETAIL, heartbeat, sleep, step_info
 from ergon_runtime.stores.memory import MemoryStore
-from tests.runtime.rigs import Rig, rig, stands, store_clock, virtual
+from tests.runtime.rigs import Rig, rig, seconds, stands, store_clock, virtual
 
 log: list[Any] = []
 AGAIN = RetryPolicy(max_attempts=3, initial=10)
@@ -29,10 +29,6 @@ def own_registry() -> Any:
     log.clear()
     with registry.isolated():
         yield
-
-
-def seconds() -> float:
-    return round(asyncio.get_running_loop().time(), 3)
 
 
 async def told(here: Rig) -> list[Heartbeat]:

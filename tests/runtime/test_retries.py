@@ -13,7 +13,7 @@ from ergon_runtime.core.retry import RetryPolicy
 from ergon_runtime.definitions import flow, registry, step
 from ergon_runtime.errors import CodecError, NonRetryableError, RetryableError
 from ergon_runtime.primitives import sleep, step_info
-from tests.runtime.rigs import EPOCH, rig, stands, virtual
+from tests.runtime.rigs import EPOCH, rig, seconds, stands, virtual
 from tests.runtime.workers import until
 
 log: list[Any] = []
@@ -25,10 +25,6 @@ def own_registry() -> Any:
     log.clear()
     with registry.isolated():
         yield
-
-
-def seconds() -> float:
-    return round(asyncio.get_running_loop().time(), 3)
 
 
 class Picky(RetryableError):

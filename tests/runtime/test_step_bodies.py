@@ -15,7 +15,7 @@ from ergon_runtime.core.retry import RetryPolicy
 from ergon_runtime.definitions import flow, registry, step
 from ergon_runtime.errors import CodecError, NonRetryableError, RetryableError
 from ergon_runtime.primitives import StepInfo, step_info
-from tests.runtime.rigs import rig, stands, virtual
+from tests.runtime.rigs import rig, seconds, stands, virtual
 from tests.runtime.workers import run, until
 
 log: list[Any] = []
@@ -27,10 +27,6 @@ def own_registry() -> Any:
     log.clear()
     with registry.isolated():
         yield
-
-
-def seconds() -> float:
-    return round(asyncio.get_running_loop().time(), 3)
 
 
 class Picky(RetryableError):
