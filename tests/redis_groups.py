@@ -136,6 +136,12 @@ class Node:
     def role(self) -> str:
         return str(self.run("ROLE")[0])
 
+    @property
+    def follows(self) -> bool:
+        """Whether it is a replica, now, that has all of its master's data."""
+        role = self.run("ROLE")
+        return role[0] == "slave" and role[3] == "connected"
+
     def _begin(self, *settings: str) -> None:
         self.folder.mkdir(exist_ok=True)
         guard = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
@@ -267,7 +273,7 @@ def _follow(replica: Node, master: Node) -> None:
     known = master.run("CLUSTER MYID")
     until(lambda: known in str(replica.run("CLUSTER NODES")), "meeting the master")
     until(lambda: replica.run("CLUSTER REPLICATE", known), "following the master")
-    until(lambda: replica.run("ROLE")[3] == "connected", "the first copy")
+    until(lambda: replica.follows, "the first copy")
 
 
 @cache
@@ -315,7 +321,7 @@ class Guarded:
             and master in live
             and role[0] == "master"
             and len(role[2]) == len(live) - 1
-            and all(node is master or node.run("ROLE")[3] == "connected" for node in live)
+            and all(node is master or node.follows for node in live)
             and all(self._knows(sentinel, len(live) - 1) for sentinel in self._watching())
         )
 
@@ -363,7 +369,7 @@ def guarded(
             master = servers[0].start()
             for node in servers[1:]:
                 node.start("--replicaof", "127.0.0.1", str(master.port))
-            until(lambda: all(node.run("ROLE")[3] == "connected" for node in servers[1:]), "the first copies")
+            until(lambda: all(node.follows for node in servers[1:]), "the first copies")
             watch = (
                 f"sentinel monitor {SERVICE} 127.0.0.1 {master.port} 2",
                 f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER}",
