@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from dataclasses import replace
 
 from ergon_runtime.core.decide import cancel_before
-from ergon_runtime.core.entries import ChildCreated, Entry, pack, unpack
-from ergon_runtime.core.flows import CANCEL, Claim, ClaimRequest, Commit, FlowQuery, FlowRow, Message, Send, Status
+from ergon_runtime.core.entries import ChildCreated, Entry, unpack
+from ergon_runtime.core.flows import CANCEL, Claim, ClaimRequest, FlowQuery, FlowRow, Message, Send, Status
 from ergon_runtime.errors import DefinitionError, FlowNotFound, LeaseLost
 from ergon_runtime.stores.contract import Store
 
@@ -70,18 +71,13 @@ async def _cancel_as_operator(store: Store, row: FlowRow) -> bool:
     number = claim.length + 1  # above every commit's number: each commit that has one holds an entry
     try:
         await store.commit(
-            Commit(
-                id=secrets.token_hex(8),
-                lease=claim.lease,
+            replace(draft, sends=tuple(children)).commit(
+                secrets.token_hex(8),
+                claim.lease,
                 predecessor=claim.head,
                 start=claim.length,
+                number=number,
                 lease_length=OPERATOR_LEASE,
-                status=draft.status,
-                entries=tuple(pack(entry, number) for entry in draft.entries),
-                consumed=draft.consumed,
-                sends=tuple(children),
-                release=True,
-                result=draft.result,
             )
         )
     except LeaseLost:

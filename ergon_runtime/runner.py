@@ -23,7 +23,6 @@ from ergon_runtime.codec import describe_error, encode_error
 from ergon_runtime.core.decide import (
     Begin,
     ContinueFlow,
-    Draft,
     End,
     Ending,
     Park,
@@ -33,7 +32,8 @@ from ergon_runtime.core.decide import (
     decide,
     finish,
 )
-from ergon_runtime.core.entries import Outcome, Recorded, Started, pack
+from ergon_runtime.core.drafts import Draft
+from ergon_runtime.core.entries import Outcome, Recorded, Started
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.flows import CANCEL, CRASH_LOOP, Claim, Commit, CommitReply, Status
 from ergon_runtime.core.history import History
@@ -253,36 +253,20 @@ class Runner:
         """Commit a draft. Raises Fault for a child's id that is taken, LeaseLost."""
         number = self._commits + 1
         records = [Recorded(self._length + n, number, entry) for n, entry in enumerate(draft.entries)]
-        commit = self._commit(draft, tuple(pack(r.entry, number) for r in records))
+        commit = draft.commit(
+            self._engine.new_id(),
+            self.held.lease,
+            predecessor=self._head,
+            start=self._length,
+            number=number,
+            lease_length=self._engine.lease,
+        )
         try:
             reply = await self._send(lambda: self._engine.store.commit(commit))
         except Conflict as error:
             raise Fault(FaultKind.CONFLICT, f"child {error.flow_id} exists already, as another flow") from error
         self._applied(draft, commit, reply)
         return records
-
-    def _commit(self, draft: Draft, rows: tuple[bytes, ...]) -> Commit:
-        return Commit(
-            id=self._engine.new_id(),
-            lease=self.held.lease,
-            predecessor=self._head,
-            start=self._length,
-            lease_length=self._engine.lease,
-            status=draft.status,
-            entries=rows,
-            due=draft.due,
-            waits=draft.waits,
-            dropped=draft.dropped,
-            consumed=draft.consumed,
-            aside=draft.aside,
-            creates=draft.creates,
-            sends=draft.sends,
-            release=draft.release,
-            result=draft.result,
-            base=self._length + len(rows) - 1 if draft.rebase else None,
-            note=draft.note,
-            fingerprint=draft.fingerprint,
-        )
 
     def _applied(self, draft: Draft, commit: Commit, reply: CommitReply) -> None:
         self._head, self._length = commit.id, self._length + len(commit.entries)

@@ -24,7 +24,8 @@ from functools import partial
 from typing import Any
 
 from ergon_runtime.codec import UNHINTED, encode_error, for_hint
-from ergon_runtime.core.decide import Draft, StepEntry
+from ergon_runtime.core.decide import StepEntry
+from ergon_runtime.core.drafts import Draft
 from ergon_runtime.core.entries import AttemptFailed, StepBegun, StepEnded, StepStopped
 from ergon_runtime.core.heartbeats import Heartbeat
 from ergon_runtime.core.machine import FlowMachine

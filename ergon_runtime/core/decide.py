@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
+from ergon_runtime.core.drafts import Draft
 from ergon_runtime.core.entries import (
     AttemptFailed,
     CancelReceived,
@@ -58,31 +59,6 @@ class Situation:
     full: bool = False
     limit: int = MAX_ENTRIES
     beat: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A commit without its identity. `results` of the situation's step entries are in it; `rebase` moves the flow's
-    base to the last entry; `resident` says that the machine may be kept in memory after the release; `heartbeats`
-    counts those that the note tells of."""
-
-    entries: tuple[Entry, ...] = ()
-    status: Status = Status.RUNNING
-    due: int | None = None
-    waits: frozenset[str] = frozenset()
-    dropped: frozenset[str] | None = None
-    consumed: tuple[str, ...] = ()
-    aside: tuple[str, ...] = ()
-    creates: tuple[NewFlow, ...] = ()
-    sends: tuple[Send, ...] = ()
-    release: bool = False
-    result: bytes | None = None
-    note: bytes | None = None
-    fingerprint: str | None = None
-    results: int = 0
-    rebase: bool = False
-    resident: bool = False
-    heartbeats: int = 0
 
 
 @dataclass(frozen=True, slots=True)

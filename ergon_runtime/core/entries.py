@@ -2,7 +2,7 @@
 
 Two groups. *Delivered* entries are completions: the machine hands each to the flow in a turn of its own, in order.
 *Markers* are facts looked up by key (a child was created, a try failed, a life began); they never run the flow (rule
-E2). Life markers (`Retried`, `Continued`) divide a journal into lives.
+E2). Life markers (`Retried`, `Continued`, `Adopted`, `Forked`) divide a journal into lives.
 
 Stored form: a JSON array `[kind, commit, field, …]` in the order of the class's fields. Fields are only ever added at
 the end, with defaults, so that old journals stay readable. `commit` numbers the commits of a flow that hold entries,
@@ -183,7 +183,10 @@ class Patched:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """A new life after a failure. `keep` carries recorded successes over; without it a new epoch begins (M1, M5)."""
+    """A new life after a failure. `keep` carries recorded successes over; without it a new epoch begins (M1, M5).
+
+    `operator`: a person asked for it. `cut`: of what is recorded from this sequence on nothing is carried over.
+    """
 
     kind: ClassVar[str] = "retried"
     key: str
@@ -194,6 +197,8 @@ class Retried:
     keep: bool
     due: int
     error: str | None = None
+    operator: bool = False
+    cut: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +213,34 @@ class Continued:
     args: str
 
 
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A new life of a flow that changed code takes over: what is recorded is remembered, its order no longer binds."""
+
+    kind: ClassVar[str] = "adopted"
+    key: str
+    at: int
+    life: int
+    attempt: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """The first life of a fork that is its own. The entries before it are those of the flow `source` before its
+    sequence `cut`, and are remembered."""
+
+    kind: ClassVar[str] = "forked"
+    key: str
+    at: int
+    life: int
+    epoch: int
+    source: str
+    cut: int
+
+
 Delivered: TypeAlias = StepEnded | StepStopped | TimerFired | SignalReceived | ChildEnded | CancelReceived
-LifeMarker: TypeAlias = Retried | Continued
+LifeMarker: TypeAlias = Retried | Continued | Adopted | Forked
 Marker: TypeAlias = Started | AttemptFailed | StepBegun | ChildCreated | ChildCancelled | Patched
 Entry: TypeAlias = Delivered | Marker | LifeMarker
 
@@ -228,6 +259,8 @@ _CLASSES: tuple[type[Entry], ...] = (
     Patched,
     Retried,
     Continued,
+    Adopted,
+    Forked,
 )
 _BY_KIND: dict[str, type[Entry]] = {cls.kind: cls for cls in _CLASSES}
 _FIELDS: dict[str, Callable[[Entry], Any]] = {

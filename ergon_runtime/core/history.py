@@ -2,7 +2,8 @@
 
 A life runs between two life markers. What lies before the last marker forms the memo pool: the latest success per key
 and arguments (rules M1 to M3); what comes after it is strict and is replayed in order. An epoch is the lives that share
-idempotency keys: a new one begins at `Continued`, and at a retry that keeps nothing (M5).
+idempotency keys: a new one begins at `Continued`, and at a retry that keeps nothing (M5). The fork of a flow has an id,
+and so idempotency keys, of its own; its journal begins with a copy of the other's.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 from typing import TypeAlias, assert_never
 
 from ergon_runtime.core.entries import (
+    Adopted,
     AttemptFailed,
     CancelReceived,
     ChildCancelled,
@@ -19,6 +21,7 @@ from ergon_runtime.core.entries import (
     Continued,
     Delivered,
     Entry,
+    Forked,
     LifeMarker,
     Patched,
     Recorded,
@@ -65,6 +68,7 @@ class History:
         self.commits = 0
         self.length = 0
         self._life: list[Recorded] = []
+        self._past: list[Recorded] = []
         self._delayed = False
         for record in records:
             self._take(record)
@@ -85,7 +89,7 @@ class History:
         self.length += 1
         self.last_time = max(self.last_time, entry.at)
         self.commits = max(self.commits, record.commit)
-        if isinstance(entry, Retried | Continued):
+        if isinstance(entry, LifeMarker):
             self._begin_life(entry)
         else:
             self._life.append(record)
@@ -99,19 +103,37 @@ class History:
             case Retried():
                 if not marker.keep:
                     self._forget()
+                if marker.cut is not None:
+                    self._cut(marker.cut)
                 if marker.epoch != self.epoch:
                     self.origin = marker.due
                 self.attempt, self.begins = marker.attempt, marker.due
             case Continued():
                 self._forget()
                 self.attempt, self.begins, self.origin, self.args = 1, marker.at, marker.at, marker.args
+            case Adopted():
+                self.attempt, self.begins = marker.attempt, marker.at
+            case Forked():  # what the other has begun is the other's, and so are its arguments
+                self.attached, self.open_starts, self.args = {}, set(), None
+                self.attempt, self.begins = 1, marker.at
+            case _:
+                assert_never(marker)
         self.epoch = marker.epoch
 
     def _forget(self) -> None:
-        self.pool, self.attached, self.open_starts = {}, {}, set()
+        self.pool, self.attached, self.open_starts, self._past = {}, {}, set(), []
+
+    def _cut(self, end: int) -> None:
+        """Remember only what was recorded before this sequence; starts stay open wherever they are (T5)."""
+        kept, starts = [record for record in self._past if record.seq < end], self.open_starts
+        self._forget()
+        for record in kept:
+            self._remember(record)
+        self.open_starts = starts
 
     def _remember(self, record: Recorded) -> None:
         """Put what an ended life leaves into the pool: successes, never failures nor timeouts (M3)."""
+        self._past.append(record)
         match record.entry:
             case StepBegun() as begun:
                 self.open_starts.add((begun.key, begun.digest))
@@ -147,7 +169,7 @@ class History:
                 self.failures[entry.key] = entry
             case StepBegun() | ChildCreated() | ChildCancelled() | Patched():
                 self.marks[entry.kind, entry.key] = entry
-            case Started() | Retried() | Continued():
+            case Started() | Retried() | Continued() | Adopted() | Forked():
                 pass
             case _:
                 assert_never(entry)

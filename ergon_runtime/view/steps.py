@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from ergon_runtime.core.entries import (
+    Adopted,
     AttemptFailed,
     CancelReceived,
     ChildCancelled,
@@ -18,6 +19,8 @@ from ergon_runtime.core.entries import (
     ChildEnded,
     Continued,
     Entry,
+    Forked,
+    LifeMarker,
     Patched,
     Retried,
     SignalReceived,
@@ -95,7 +98,7 @@ class Timeline:
                 self._mark(key, "cancel", entry.at)
             case Patched():
                 self._mark(entry.key, "patched", entry.at)
-            case Retried() | Continued():
+            case Retried() | Continued() | Adopted() | Forked():
                 self._begin_life(entry)
             case Started():
                 self._began = entry.at
@@ -230,7 +233,7 @@ class Timeline:
             case _:
                 assert_never(entry)
 
-    def _begin_life(self, entry: Retried | Continued) -> None:
+    def _begin_life(self, entry: LifeMarker) -> None:
         self._end_life()
         self.life = entry.life
         match entry:
@@ -244,6 +247,13 @@ class Timeline:
                 self.attempt, self._began = 1, entry.at
                 marker = self._mark("continued", "continued", entry.at)
                 self._put("continued", replace(marker, args=value_of(entry.args)))
+            case Adopted():
+                self.attempt, self._began = entry.attempt, entry.at
+                self._mark("adopted", "adopted", entry.at)
+            case Forked():
+                self.attempt, self._began = 1, entry.at
+                marker = self._mark("forked", "forked", entry.at)
+                self._put("forked", replace(marker, args={"source": entry.source, "cut": entry.cut}))
             case _:
                 assert_never(entry)
 

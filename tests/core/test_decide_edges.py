@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from ergon_runtime.core.decide import Begin, Draft, decide
+from ergon_runtime.core.decide import Begin, decide
+from ergon_runtime.core.drafts import Draft
 from ergon_runtime.core.flows import Status
 from tests.core.asks import signal, step
 from tests.core.driver import START, Flow

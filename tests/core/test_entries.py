@@ -77,8 +77,10 @@ def test_stored_form_of_known_entries_does_not_change() -> None:
         "created": ["key", "at", "digest", "child", "type", "version", "args", "detached"],
         "child_cancelled": ["key", "at", "child"],
         "patched": ["key", "at"],
-        "retried": ["key", "at", "life", "attempt", "epoch", "keep", "due", "error"],
+        "retried": ["key", "at", "life", "attempt", "epoch", "keep", "due", "error", "operator", "cut"],
         "continued": ["key", "at", "life", "epoch", "args"],
+        "adopted": ["key", "at", "life", "attempt", "epoch"],
+        "forked": ["key", "at", "life", "epoch", "source", "cut"],
     }
 
 
@@ -159,7 +161,7 @@ def test_delivered_entries_are_those_that_run_the_flow() -> None:
     delivered = {cls.kind for cls in CLASSES if is_delivered(example(cls))}
     assert delivered == {"step", "stopped", "timer", "signal", "child", "cancel"}
     assert {cls.kind for cls in get_args(Delivered)} == delivered
-    assert {cls.kind for cls in get_args(LifeMarker)} == {"retried", "continued"}
+    assert {cls.kind for cls in get_args(LifeMarker)} == {"retried", "continued", "adopted", "forked"}
 
 
 def test_entries_are_frozen() -> None:

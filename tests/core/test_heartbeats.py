@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ergon_runtime.core.decide import Draft, Park, block, decide
+from ergon_runtime.core.decide import Park, block, decide
+from ergon_runtime.core.drafts import Draft
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.heartbeats import Heartbeat, Heartbeats, heartbeats_in, read_note
 from tests.core.asks import signal, step

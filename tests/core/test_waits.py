@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from ergon_runtime.core.decide import Draft, Park
+from ergon_runtime.core.decide import Park
+from ergon_runtime.core.drafts import Draft
 from tests.core.asks import signal, step
 from tests.core.driver import Flow, started
 

@@ -1,0 +1,10 @@
+"""Replay: a flow's present code against its recorded journal, comparing."""
+
+from __future__ import annotations
+
+from ergon_runtime.replay.check import Find as Find
+from ergon_runtime.replay.check import replay_flow as replay_flow
+from ergon_runtime.replay.check import replay_history as replay_history
+from ergon_runtime.replay.report import PatchUse as PatchUse
+from ergon_runtime.replay.report import ReplayReport as ReplayReport
+from ergon_runtime.replay.report import Verdict as Verdict
