@@ -34,8 +34,8 @@ SERVICE = "orders"
 SLOTS = 16384
 NODE_TIMEOUT = 1000
 """Milliseconds of silence after which a cluster's node is down."""
-DOWN_AFTER = 700
-"""Milliseconds of silence after which a sentinel calls its master down."""
+DOWN_AFTER = 1500
+"""Milliseconds of silence after which a sentinel calls its master down: more than a busy machine keeps one waiting."""
 DURABLE = (
     "--appendonly",
     "yes",
@@ -279,7 +279,7 @@ def _follow(replica: Node, master: Node) -> None:
 @cache
 def shared_cluster() -> Cluster:
     """One of three masters for all tests of this process."""
-    made = cluster("--appendfsync", "everysec")
+    made = cluster("--appendfsync", "everysec", "--cluster-node-timeout", "10000")  # here no node is ever to be down
     atexit.register(made.__exit__, None, None, None)
     return made.__enter__()
 

@@ -261,6 +261,11 @@ def test_cluster_that_is_down_is_told_and_works_again_when_it_is_up() -> None:
         run(main)
 
 
+def _has_replicas(node: Node) -> bool:
+    role = node.run("ROLE")
+    return role[0] == "master" and bool(role[2])
+
+
 def test_replica_that_takes_over_is_followed() -> None:
     """First when asked to, which loses nothing; then for a killed master: what it had copied is there."""
     with cluster(replicas=1) as made:
@@ -280,7 +285,7 @@ def test_replica_that_takes_over_is_followed() -> None:
                 load = Load(store)
                 await load.during(switch)
                 assert await missing(store, load.accepted) == []
-                await asyncio.to_thread(until, lambda: second.run("ROLE")[2], "the other's return")
+                await asyncio.to_thread(until, lambda: _has_replicas(second), "the other's return")
                 second.wait_for_replicas(1, f"{{{name}}}:copied")
                 await Load(store, "later").during(kill)
                 assert await missing(store, load.accepted) == []
