@@ -1,7 +1,7 @@
 """`ergon replay`: run today's flow code over recorded journals. No step runs, nothing is written.
 
 The process begins again under the store's hash seed first, so that sets iterate as they did for the workers (rule L8).
-With --all the flows come one by one, so that a store of any size is replayed in the same memory.
+The flows come one by one from a source, so that a store of any size is replayed in the same memory.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import typer
 
 from ergon_cli.exits import CommandError, ExitCode, show_error
 from ergon_cli.hashseed import under_hash_seed
-from ergon_cli.ids import resolve
 from ergon_cli.loading import find_flow, load_flows
 from ergon_cli.options import State, shared
 from ergon_cli.progress import Progress
 from ergon_cli.render import say, say_json
 from ergon_cli.replays import exit_code, report_line, show_patches, show_report, summary_line
+from ergon_cli.sources import Source, flows_matching, flows_named
 from ergon_cli.stores import existing_store
-from ergon_runtime import FlowRow, Status, Store, registry
+from ergon_runtime import Status, registry
+from ergon_runtime.histories import FlowHistory
 from ergon_runtime.patches import PatchTally
-from ergon_runtime.replay import ReplayReport, Verdict, replay_flow
-from ergon_runtime.view import every_flow
+from ergon_runtime.replay import ReplayReport, Verdict, replay_history
 
 app = typer.Typer()
 
@@ -52,8 +52,10 @@ async def replay(
         if all_:
             for name in flow or ():
                 find_flow(loaded, name)
-            return await _replay_all(store, tuple(status or ()), tuple(flow or ()), as_json=state.json)
-        return await _replay_each(store, ids or [], as_json=state.json)
+            source = flows_matching(store, status or (), flow or ())
+        else:
+            source = flows_named(store, ids or ())
+        return await _replay_source(source, as_json=state.json)
 
 
 def _check_choice(ids: list[str] | None, status: list[Status] | None, flow: list[str] | None, *, every: bool) -> None:
@@ -65,54 +67,54 @@ def _check_choice(ids: list[str] | None, status: list[Status] | None, flow: list
         raise CommandError(ExitCode.USAGE, "--status and --flow go with --all", "add --all, and give no ids")
 
 
-async def _replay_each(store: Store, ids: list[str], *, as_json: bool) -> ExitCode:
-    """Replay the flows named; the highest code met."""
-    worst = ExitCode.OK
-    for part in ids:
-        try:
-            report = await _replay(store, await resolve(store, part))
-        except CommandError as error:
-            show_error(error, as_json=as_json)
-            worst = max(worst, error.code)
-            continue
-        if as_json:
-            say_json(report.to_json())
-        else:
-            show_report(report)
-        worst = max(worst, exit_code(report))
+async def _replay_source(source: Source, *, as_json: bool) -> ExitCode:
+    """Replay what the source gives, and say what was found; the highest code met."""
+    counts: Counter[Verdict] = Counter()
+    patches, worst, progress = PatchTally(), ExitCode.OK, Progress("flows looked at")
+    try:
+        async for found in source.histories:
+            progress.clear()
+            if isinstance(found, CommandError):
+                show_error(found, as_json=as_json)
+                worst = max(worst, found.code)
+                continue
+            report = await _replay(found)
+            counts[report.verdict] += 1
+            patches.add(report)
+            _show(report, many=source.many, as_json=as_json)
+            if report.verdict != "unserved" or not source.many:  # flows of other types are no fault among many
+                worst = max(worst, exit_code(report))
+            if source.many:
+                progress.tell(counts.total(), source.total)
+    finally:
+        progress.clear()
+    if source.many:
+        _sum_up(counts, patches, complete=source.live, as_json=as_json)
     return worst
 
 
-async def _replay_all(store: Store, statuses: tuple[Status, ...], types: tuple[str, ...], *, as_json: bool) -> ExitCode:
-    """Replay every flow that matches. Flows of types that are not loaded are counted, and no fault."""
-    counts: Counter[Verdict] = Counter()
-    patches, progress = PatchTally(), Progress("flows looked at")
-    try:
-        async for row in every_flow(store, statuses=statuses, types=types):
-            progress.clear()
-            report = await _replay(store, row)
-            if report.verdict == "unreadable" and await store.get(row.id) is None:
-                continue  # it was pruned meanwhile
-            counts[report.verdict] += 1
-            patches.add(report)
-            if report.verdict != "unserved" and (as_json or report.verdict != "same"):
-                if as_json:
-                    say_json(report.to_json())
-                else:
-                    say(report_line(report))
-            progress.tell(counts.total())
-    finally:
-        progress.clear()
-    rows = patches.rows(complete=not statuses or {each for each in Status if not each.ended} <= set(statuses))
+async def _replay(history: FlowHistory) -> ReplayReport:
+    with contextlib.redirect_stdout(sys.stderr):  # what flow code prints is no data of ours
+        return await replay_history(history, registry.get)
+
+
+def _show(report: ReplayReport, *, many: bool, as_json: bool) -> None:
+    """One flow at length; of many, a line for each that is not the same."""
+    if many and report.verdict == "unserved":
+        return
+    if as_json:
+        say_json(report.to_json())
+    elif not many:
+        show_report(report)
+    elif report.verdict != "same":
+        say(report_line(report))
+
+
+def _sum_up(counts: Counter[Verdict], patches: PatchTally, *, complete: bool, as_json: bool) -> None:
+    rows = patches.rows(complete=complete)
     if as_json:
         summary = {each: counts[each] for each in ("same", "diverged", "unreadable", "unserved")}
         say_json({"summary": summary, "patches": [row.to_json() for row in rows]})
     else:
         say(summary_line(counts))
         show_patches(rows)
-    return ExitCode.DIVERGED if counts["diverged"] or counts["unreadable"] else ExitCode.OK
-
-
-async def _replay(store: Store, row: FlowRow) -> ReplayReport:
-    with contextlib.redirect_stdout(sys.stderr):  # what flow code prints is no data of ours
-        return await replay_flow(store, row, registry.get)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ergon_runtime import FlowRow, Store, open_store, registry
-from ergon_runtime.replay import Find, ReplayReport, replay_flow
+from ergon_runtime.histories import FlowHistory, read_history
 from tests.cli.shell import URL, Shell, in_store
 
 FLOWS = """
@@ -178,12 +178,12 @@ def test_no_store_is_not_found_and_creates_nothing(ergon: Shell) -> None:
 
 
 def test_flow_that_was_pruned_meanwhile_is_left_out(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def prunes_first(store: Store, row: FlowRow, find: Find) -> ReplayReport:
+    async def prunes_first(store: Store, row: FlowRow) -> FlowHistory:
         async with open_store(URL) as other:
             await other.prune(await other.now() + 1)
-        return await replay_flow(store, row, find)
+        return await read_history(store, row)
 
-    monkeypatch.setattr("ergon_cli.commands.replay.replay_flow", prunes_first)
+    monkeypatch.setattr("ergon_cli.sources.read_history", prunes_first)
     assert orders.replay("--all", "--status", "completed") == ["0 flows replayed: 0 same"]
 
 
