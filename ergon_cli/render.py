@@ -61,6 +61,15 @@ def make_console(stream: TextIO) -> Console:
     return Console(file=stream, markup=False, emoji=False, highlight=False)
 
 
+def cell_width(text: str) -> int:
+    """How many columns a text takes on a terminal; wide characters take two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 def show_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],

@@ -53,6 +53,11 @@ def lane(type_: str, version: str | None, queue: str = "default") -> str:
     return f"{queue}:{type_}:{version or ''}"
 
 
+def queue_of(lane_: str, type_: str, version: str | None) -> str:
+    """The queue that a lane of this flow type and version belongs to."""
+    return lane_.removesuffix(lane(type_, version, ""))
+
+
 @dataclass(frozen=True, slots=True)
 class NewFlow:
     """A flow to create. `due` None means now; `seed` fixes everything that looks random inside the flow."""

@@ -236,6 +236,9 @@ class FlowView:
     worker: str | None = None
     entries: int = 0
     """How many its journal has in this life: what a takeover replays."""
+    queue: str = "default"
+    lease_until: int | None = None
+    """When the lease of `worker` ends."""
 
     @property
     def is_long(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import replace
 
 from ergon_runtime.core.entries import unpack
-from ergon_runtime.core.flows import FlowQuery, FlowRow, Status, WorkerRow
+from ergon_runtime.core.flows import FlowQuery, FlowRow, Status, WorkerRow, queue_of
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.view.model import FlowView, Why
 from ergon_runtime.view.steps import Timeline
@@ -98,6 +98,8 @@ def _view(row: FlowRow, why: Why | None, attempt: int) -> FlowView:
         steps=(),
         worker=row.owner,
         entries=row.length - row.base,
+        queue=queue_of(row.lane, row.type, row.version),
+        lease_until=row.due if row.owner else None,
     )
 
 

@@ -93,11 +93,12 @@ def test_inspect_of_a_flow_with_a_long_journal_says_how_long(ergon: Shell, monke
 
 
 def test_inspect_on_a_terminal_is_aligned_and_cuts_long_values(ergon: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ergon_cli.commands.inspect.is_terminal", always)
-    monkeypatch.setattr("ergon_cli.commands.inspect.LONGEST", 20)
+    monkeypatch.setattr("ergon_cli.screens.look.is_terminal", always)
+    monkeypatch.setattr("ergon_cli.screens.head.LONGEST", 20)
+    monkeypatch.setenv("NO_COLOR", "1")
     assert ergon("inspect", "A-17") == 0
-    assert ergon.out.startswith("FLOW  order A-17  WAITI...\n      attempt 1")
-    assert "\nfix:  ergon signal go P...\n" in ergon.out
+    assert ergon.out.startswith("FLOW  order A-17  WAITI...\nWHY   waits for signal ...\n")
+    assert "\nfix:  ergon signal go PAYLOAD --flow A-17\n" in ergon.out, "what is to be copied is whole"
 
 
 def always(stream: object) -> bool:
@@ -163,8 +164,7 @@ def test_inspect_at_80_columns_shows_the_whole_error_of_every_try(
     in_store(retried)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setattr("ergon_cli.commands.inspect.is_terminal", always)
-    monkeypatch.setattr("ergon_cli.render.is_terminal", always)
+    monkeypatch.setattr("ergon_cli.screens.look.is_terminal", always)
     assert ergon("inspect", "R-7") == 0
     lines = ergon.out.partition("\n\n")[2].splitlines()
     assert max(map(len, lines)) <= 80

@@ -1,0 +1,43 @@
+"""What `ergon inspect` draws: one file per view, and the table of views.
+
+A view is a coroutine function that is given the store, the flow and how to look, and answers lines. Most need nothing
+but the flow: a plain `draw(view, look)`, made a view by `of_flow`. head.py draws what stands above every view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from enum import StrEnum
+from typing import TypeAlias
+
+from ergon_cli.screens import steps, timeline, tree
+from ergon_cli.screens.look import Line, Look
+from ergon_runtime import Store
+from ergon_runtime.view import FlowView
+
+Screen: TypeAlias = Callable[[Store, FlowView, Look], Awaitable[Iterator[Line]]]
+
+
+def of_flow(draw: Callable[[FlowView, Look], Iterator[Line]]) -> Screen:
+    """A view that needs nothing but the flow."""
+
+    async def screen(store: Store, view: FlowView, look: Look) -> Iterator[Line]:
+        return draw(view, look)
+
+    return screen
+
+
+class ViewName(StrEnum):
+    """What `--view` takes."""
+
+    TIMELINE = "timeline"
+    STEPS = "steps"
+    TREE = "tree"
+
+
+VIEWS: Mapping[ViewName, Screen] = {
+    ViewName.TIMELINE: of_flow(timeline.draw),
+    ViewName.STEPS: of_flow(steps.draw),
+    ViewName.TREE: tree.screen,
+}
+"""Every view by its name."""

@@ -1,0 +1,116 @@
+"""What stands above every view: the flow, why it is not over and what helps, its arguments, its end.
+
+On a terminal each entry has a label and goes on below it where it is too long, but for commands, which stay whole to be
+copied; anywhere else it is a row of label and text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import cast
+
+from ergon_cli.screens.look import Line, Look, Part
+from ergon_cli.screens.steps import one_line
+from ergon_cli.text import age, clip, duration
+from ergon_cli.why import error_line, why_line
+from ergon_runtime import Status
+from ergon_runtime.view import FlowView, iso
+
+LABEL = 6
+"""Columns of the labels."""
+LONGEST = 2000
+"""Characters of one value on a terminal, unless it is to be shown in full."""
+MENDED_BY_CODE = ("diverged", "unreadable", "spinning", "stuck")
+
+
+def draw(view: FlowView, look: Look) -> Iterator[Line]:
+    """The head."""
+    for label, text in _entries(view, look.now):
+        if look.width is None:
+            yield label.rstrip(":"), text
+            continue
+        if label == "fix:":
+            lines: Iterable[str] = [look.text(text)]
+        else:
+            lines = look.fold(text if look.full else clip(text, LONGEST), look.width - LABEL)
+        for place, line in enumerate(lines):
+            yield Part(f"{'' if place else label:<{LABEL}}", "bold"), line
+
+
+def traceback(view: FlowView) -> Iterator[Line]:
+    """The traceback that a flow failed with, below everything else."""
+    if view.error is not None and view.error.traceback:
+        yield ("",)
+        for line in view.error.traceback.splitlines():
+            yield (f"  {line}",)
+
+
+def _entries(view: FlowView, now: int) -> Iterator[tuple[str, str]]:
+    yield "FLOW", f"{view.flow} {view.id}  {view.status.value.upper()}  {age(view.created_at, now)}"
+    if view.why is not None:
+        yield from _why(view, now)
+    yield "", "  ".join(_facts(view, now))
+    if view.is_long:
+        yield "", f"its journal has {view.entries:,} entries"
+    yield "IN", _arguments(view)
+    if view.error is not None:
+        yield "ERROR", error_line(view.error)
+    elif view.status is Status.COMPLETED:
+        yield "OUT", one_line(view.result)
+
+
+def _why(view: FlowView, now: int) -> Iterator[tuple[str, str]]:
+    why = view.why
+    if why is None:
+        return
+    yield "WHY", why_line(why, now)
+    deepest = why.deepest
+    if deepest.kind == "too_long":
+        yield "", "raise max_entries, or change the code to continue_as_new; then it goes on by itself"
+    if deepest.kind in MENDED_BY_CODE:
+        yield "", "it goes on by itself once a worker serves code that fits"
+    for aside in deepest.aside:
+        yield "", f"set aside: {one_line(aside.payload)}"
+    if why.fix:
+        yield "fix:", why.fix
+
+
+def _facts(view: FlowView, now: int) -> Iterator[str]:
+    if view.version:
+        yield f"version {view.version}"
+    if view.queue:
+        yield f"queue {view.queue}"
+    yield f"attempt {view.attempt}"
+    if view.recoveries:
+        yield f"recovered {view.recoveries} time{'s' if view.recoveries > 1 else ''}"
+    if view.worker:
+        left = "" if view.lease_until is None else f" (lease {_left(view.lease_until, now)})"
+        yield f"worker {view.worker}{left}"
+    if view.parent:
+        yield f"parent {view.parent}"
+    if source := _source(view):
+        yield f"forked from {source}"
+    yield f"created {iso(view.created_at)}"
+
+
+def _source(view: FlowView) -> str | None:
+    """The flow that this one was forked from."""
+    for step in view.steps:
+        match step.name, step.args:
+            case "forked", {"source": str(source)}:
+                return source
+            case _:
+                pass
+    return None
+
+
+def _left(until: int, now: int) -> str:
+    return f"{duration(until - now)} left" if until > now else f"over for {duration(now - until)}"
+
+
+def _arguments(view: FlowView) -> str:
+    stored: object = view.args
+    if not isinstance(stored, dict):
+        return one_line(stored)
+    args = cast("dict[str, object]", stored)
+    return "  ".join(f"{name}={one_line(value)}" for name, value in args.items()) or "(no arguments)"
