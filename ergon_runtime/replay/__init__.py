@@ -5,6 +5,8 @@ from __future__ import annotations
 from ergon_runtime.replay.check import Find as Find
 from ergon_runtime.replay.check import replay_flow as replay_flow
 from ergon_runtime.replay.check import replay_history as replay_history
+from ergon_runtime.replay.report import ComparedRow as ComparedRow
+from ergon_runtime.replay.report import Difference as Difference
 from ergon_runtime.replay.report import PatchUse as PatchUse
 from ergon_runtime.replay.report import ReplayReport as ReplayReport
 from ergon_runtime.replay.report import Verdict as Verdict
