@@ -6,6 +6,7 @@ object that -a overrides. All that is wrong with them is told at once, under the
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ergon_cli.exits import MAX_LINES, CommandError, ExitCode
 from ergon_cli.import_errors import did_you_mean
 from ergon_cli.payloads import check_size, loads, members, not_json, read, read_stdin
 from ergon_cli.text import clip
+from ergon_runtime import FlowDefinition
 from ergon_runtime.codec import UNHINTED, hint_name, parse_json, parse_text
 from ergon_runtime.definitions import NO_DEFAULT
 from ergon_runtime.errors import CodecError
@@ -52,8 +54,11 @@ class Given:
     is_json: bool
 
 
-def parse_arguments(flow: SignatureLike, pairs: Sequence[str], base: str | None = None) -> dict[str, object]:
-    """The arguments of a flow by name, converted by its hints. `base` is what --input was given.
+def parse_arguments(
+    flow: SignatureLike, pairs: Sequence[str], base: str | None = None, *, edits: bool = False
+) -> dict[str, object]:
+    """The arguments of a flow by name, converted by its hints. `base` is what --input was given; as `edits` of others
+    they need not be complete.
 
     Raises CommandError: USAGE, with everything that is wrong.
     """
@@ -77,13 +82,28 @@ def parse_arguments(flow: SignatureLike, pairs: Sequence[str], base: str | None 
                 values[parameter.name] = _converted(given[parameter.name], parameter.hint)
             except CodecError as error:
                 problems.append((parameter.name, f"{error}"))
-        elif parameter.required and all(name != parameter.name for name, _ in problems):
+        elif parameter.required and not edits and all(name != parameter.name for name, _ in problems):
             problems.append((parameter.name, "missing"))
     known = [parameter.name for parameter in flow.parameters]
     problems += [(name, _unknown(name, known)) for name in given if name not in known]
     if problems:
         raise _refusal(flow, problems)
     return values
+
+
+def edit_arguments(flow: FlowDefinition, stored: bytes, pairs: Sequence[str]) -> bytes:
+    """Stored arguments with some of them replaced; the text of all others stays as it is.
+
+    Raises CommandError: USAGE, with everything that is wrong.
+    """
+    edits = parse_arguments(flow, pairs, edits=True)
+    texts = dict(members(stored.decode()))
+    for parameter in flow.parameters:
+        if parameter.name in edits:
+            where = f"argument {parameter.name} of flow {flow.name}"
+            texts[parameter.name] = parameter.codec.encode(edits[parameter.name], where)
+    named = (f"{json.dumps(name, ensure_ascii=False)}:{text}" for name, text in texts.items())
+    return f"{{{','.join(named)}}}".encode()
 
 
 class _ArgumentError(Exception):

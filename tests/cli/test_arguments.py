@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ergon_cli.arguments import parse_arguments, signature
+from ergon_cli.arguments import edit_arguments, parse_arguments, signature
 from ergon_cli.exits import CommandError, error_text
+from ergon_runtime import flow, registry
 from ergon_runtime.codec import UNHINTED
+from ergon_runtime.definitions import flow_definition
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ ORDER = Flow(
 )
 TAGS = Flow("TagFlow", (Parameter("tags", list[str]), Parameter("note", UNHINTED, required=False)))
 GOOD = ["order_id=A-17", "amount=9.50"]
+with registry.isolated():
+
+    @flow
+    async def order(order_id: str, amount: Decimal, express: bool = False) -> None: ...
 
 
 def refusal(flow: Flow, pairs: list[str], base: str | None = None) -> str:
@@ -178,3 +184,21 @@ def test_base_file_of_bad_bytes_is_refused(tmp_path: Path, data: bytes, said: st
 
 def test_signature_leaves_out_hints_that_are_not_there() -> None:
     assert signature(TAGS) == "TagFlow(tags: list[str], note = None)"
+
+
+def test_stored_arguments_are_edited_and_the_others_keep_their_text() -> None:
+    definition = flow_definition(order)
+    stored = b'{"note":"\xc3\xb6","gone":[1 , 2],"amount":"1.50","order_id":"A"}'
+    edited = edit_arguments(definition, stored, ["amount=9.50", "express:=true"])
+    assert edited == b'{"note":"\xc3\xb6","gone":[1 , 2],"amount":"9.50","order_id":"A","express":true}'
+    assert edit_arguments(definition, b"{}", []) == b"{}"
+
+
+def test_edits_that_do_not_fit_are_told_like_arguments() -> None:
+    with pytest.raises(CommandError) as caught:
+        edit_arguments(flow_definition(order), b"{}", ["amont=1", "express=maybe", "order_id=A", "order_id=B"])
+    text = error_text(caught.value)
+    assert "amont     unknown; did you mean amount?" in text
+    assert "order_id  given twice" in text
+    assert "express" in text
+    assert "missing" not in text
