@@ -20,6 +20,7 @@ from ergon_runtime.errors import (
     ErgonError,
     FlowError,
     FlowNotFound,
+    HistoryUnreadable,
     StoreError,
 )
 
@@ -66,6 +67,7 @@ CODES: tuple[tuple[type[ErgonError], ExitCode], ...] = (
     (StoreError, ExitCode.STORE),
     (ConfigError, ExitCode.USAGE),
     (CodecError, ExitCode.USAGE),
+    (HistoryUnreadable, ExitCode.USAGE),
     (DefinitionError, ExitCode.IMPORT),
     (FlowError, ExitCode.FLOW_FAILED),
 )

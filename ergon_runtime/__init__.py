@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         FlowError,
         FlowFailed,
         FlowNotFound,
+        HistoryUnreadable,
         LeaseLost,
         NonRetryableError,
         OutcomeUnknown,
@@ -99,6 +100,7 @@ __all__ = [
     "FlowQuery",
     "FlowRow",
     "FlowValue",
+    "HistoryUnreadable",
     "LeaseLost",
     "NonRetryableError",
     "Outcome",
@@ -147,8 +149,8 @@ _NAMES_IN = {
     "dag": "run_dag",
     "definitions": "FlowDefinition FlowValue flow flow_type registry step",
     "errors": """CodecError ConfigError Conflict CopyRefused DefinitionError ErgonError FlowBlocked FlowCancelled
-        FlowError FlowFailed FlowNotFound LeaseLost NonRetryableError OutcomeUnknown RetryableError SchemaMismatch
-        StoreCorrupt StoreError StoreMissing StoreUnavailable StoreUnfinished""",
+        FlowError FlowFailed FlowNotFound HistoryUnreadable LeaseLost NonRetryableError OutcomeUnknown RetryableError
+        SchemaMismatch StoreCorrupt StoreError StoreMissing StoreUnavailable StoreUnfinished""",
     "logs": "ReplayFilter",
     "primitives": """ChildHandle StepInfo as_completed continue_as_new heartbeat invoke now patched random sleep
         sleep_until step_info uuid4 wait_signal""",

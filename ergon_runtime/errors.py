@@ -11,6 +11,7 @@
     ├─ OutcomeUnknown        an at-most-once step was begun, and nobody knows how it ended
     ├─ NonRetryableError     raised by a step: do not try again
     ├─ RetryableError        raised by a step: try again if the policy allows it
+    ├─ HistoryUnreadable     a line of a file that is no history of a flow
     └─ StoreError
        ├─ FlowNotFound       no flow has this id
        ├─ Conflict           the id belongs to a flow of another type or with other arguments
@@ -100,6 +101,14 @@ class RetryableError(ErgonError):
 
     def is_retryable(self) -> bool:
         return True
+
+
+class HistoryUnreadable(ErgonError):
+    """A line of a file is no history of a flow. `file`, `line` (from 1), `reason`, and `fix`, the next action."""
+
+    def __init__(self, file: str, line: int, reason: str, fix: str) -> None:
+        super().__init__(f"{file}, line {line}: {reason}; {fix}")
+        self.file, self.line, self.reason, self.fix = file, line, reason, fix
 
 
 class StoreError(ErgonError):

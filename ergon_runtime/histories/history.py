@@ -1,4 +1,4 @@
-"""Histories: a flow with its journal, complete in itself. A replay needs no more, whether it is of a store or a file."""
+"""A flow with its journal, complete in itself. A replay needs no more, whether it is of a store or a file."""
 
 from __future__ import annotations
 
