@@ -46,7 +46,8 @@ async def failovers(folder: Path, count: int, seed: int) -> str:
         async with _rig(folder, service) as made:
             made.staff(2)
             await asyncio.to_thread(until, lambda: all("worker" in each.text() for each in made.workers), "their start")
-            load = asyncio.create_task(_keep_busy(made))
+            enough = asyncio.Event()
+            load = asyncio.create_task(_keep_busy(made, enough))
             for n in range(count):
                 await asyncio.sleep(draw.uniform(0.3, 1.2))  # the instant is what is random here
                 assert not load.done(), load.result()
@@ -54,10 +55,13 @@ async def failovers(folder: Path, count: int, seed: int) -> str:
                 print(
                     f"{n + 1}: after {tally.took[-1]:.1f} s, lost {len(tally.lost)} of {len(made.ids)}", file=sys.stderr
                 )
-            load.cancel()
-            await asyncio.wait([load])
-            for flow in tally.lost:
-                await patiently(made.store, flow)
+            enough.set()
+            await load
+            while missing := await _missing(made):  # the sentinels may go on by themselves
+                tally.lost += [flow for flow in missing if flow not in tally.lost]
+                for flow in missing:
+                    await patiently(made.store, flow)
+                await made.finish(180)
             await made.finish(180)
             said = await made.check()
             epoch = service.epoch()
@@ -83,9 +87,9 @@ async def _rig(folder: Path, service: Guarded) -> AsyncIterator[Rig]:
             yield Rig(here, service.master(), store)
 
 
-async def _keep_busy(made: Rig) -> None:
+async def _keep_busy(made: Rig, enough: asyncio.Event) -> None:
     """Have so many flows under way. No worker is ever replaced: they must go on by themselves."""
-    while True:
+    while not enough.is_set():
         assert all(worker.popen.poll() is None for worker in made.workers), made.workers[0].text()
         await made.schedule(max(0, AT_ONCE - await made.unended(AT_ONCE)))
         await asyncio.sleep(0.02)
@@ -104,7 +108,11 @@ async def _fail_over(made: Rig, service: Guarded, tally: Tally, *, kills: bool) 
     if kills:
         old.start("--replicaof", "127.0.0.1", str(service.master().port))
     await asyncio.to_thread(until, service.settled, "the sentinels' agreement")
-    tally.lost += [flow for flow in tuple(made.ids) if flow not in tally.lost and not await _has(made.store, flow)]
+    tally.lost += [flow for flow in await _missing(made) if flow not in tally.lost]
+
+
+async def _missing(made: Rig) -> list[str]:
+    return [flow for flow in tuple(made.ids) if not await _has(made.store, flow)]
 
 
 async def _has(store: Store, flow: str) -> bool:
