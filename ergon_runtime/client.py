@@ -29,7 +29,8 @@ from ergon_runtime.errors import (
     StoreCorrupt,
 )
 from ergon_runtime.journal import MAX_ENTRIES
-from ergon_runtime.mail import cancel_flow, live_children, send_signal_text
+from ergon_runtime.mail import cancel_flow, send_signal_text
+from ergon_runtime.operators import live_children
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.rules import CHILD, WAITS
 from ergon_runtime.worker import RunningWorker, Worker

@@ -8,6 +8,7 @@
     │  ├─ FlowFailed         it failed with an error whose class is not loaded here
     │  ├─ FlowCancelled      it was cancelled
     │  └─ FlowBlocked        it is blocked, and nobody here can free it
+    ├─ OperatorRefused       a flow cannot be retried, adopted or forked as asked
     ├─ OutcomeUnknown        an at-most-once step was begun, and nobody knows how it ended
     ├─ NonRetryableError     raised by a step: do not try again
     ├─ RetryableError        raised by a step: try again if the policy allows it
@@ -76,6 +77,15 @@ class FlowBlocked(FlowError):
         said = f"flow {flow_id} is blocked ({kind}): {message}; mend the code and run it again, or see: ergon inspect"
         super().__init__(f"{said} {shlex.quote(flow_id)}", flow_id=flow_id)
         self.kind, self.message = kind, message
+
+
+class OperatorRefused(ErgonError):
+    """A flow cannot be retried, adopted or forked as it was asked; nothing was changed. `reason` says why not, `fix` is
+    the command that helps, if one does."""
+
+    def __init__(self, flow_id: str, reason: str, fix: str | None = None) -> None:
+        super().__init__(f"{reason}; see: {fix}" if fix else reason)
+        self.flow_id, self.reason, self.fix = flow_id, reason, fix
 
 
 class OutcomeUnknown(ErgonError):

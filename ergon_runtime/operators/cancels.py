@@ -1,0 +1,42 @@
+"""Ending a flow without its code: one that never ran, or is blocked (P3)."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+from ergon_runtime.core.decide import cancel_before
+from ergon_runtime.core.entries import ChildCreated, Entry, unpack
+from ergon_runtime.core.flows import CANCEL, Claim, FlowRow, Message, Send
+from ergon_runtime.journal import PAGE
+from ergon_runtime.operators.claims import commit, live_children, take
+from ergon_runtime.stores.contract import Store
+
+
+async def end_flow(store: Store, row: FlowRow) -> bool:
+    """Claim a flow and end it as cancelled, with its children; False if somebody else was faster. Raises StoreError."""
+    claim = await take(store, row.id, row.status)
+    if claim is None:
+        return False
+    message = next((m for m in claim.mail if m.channel == CANCEL), None)
+    entries = await _entries(store, claim)
+    draft = cancel_before(max((entry.at for entry in entries), default=claim.now), claim.now, message)
+    own = {entry.child for entry in entries if isinstance(entry, ChildCreated) and not entry.detached}
+    sends = cancels([child for child in await live_children(store, row.id) if child in own], f"end of {row.id}")
+    number = claim.length + 1  # above every commit's number: each commit that has one holds an entry
+    return await commit(store, claim, replace(draft, sends=sends), number)
+
+
+def cancels(children: list[str], message_id: str) -> tuple[Send, ...]:
+    """What cancels these flows."""
+    return tuple(Send(child, Message(message_id, CANCEL, b"null")) for child in children)
+
+
+async def _entries(store: Store, claim: Claim) -> list[Entry]:
+    """The journal of a claimed flow, but what cannot be read of it: that may be why the flow is blocked."""
+    found: list[Entry] = []
+    for start in range(claim.base, claim.length, PAGE):
+        for row in await store.journal(claim.lease.flow, start, PAGE):
+            with contextlib.suppress(ValueError):
+                found.append(unpack(row, start).entry)
+    return found
