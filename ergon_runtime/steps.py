@@ -28,6 +28,7 @@ from ergon_runtime.core.decide import StepEntry
 from ergon_runtime.core.drafts import Draft
 from ergon_runtime.core.entries import AttemptFailed, StepBegun, StepEnded, StepStopped
 from ergon_runtime.core.heartbeats import Heartbeat
+from ergon_runtime.core.history import idempotency_key
 from ergon_runtime.core.machine import FlowMachine
 from ergon_runtime.core.operations import StepOp
 from ergon_runtime.definitions import StepCall
@@ -168,7 +169,7 @@ class StepBodies:
 
     def _info(self, op: StepOp, attempt: int) -> StepInfo:
         machine = self._machine
-        once = f"{machine.id}:{machine.epoch}:{op.key}"
+        once = idempotency_key(machine.id, machine.epoch, op.key)
         return StepInfo(machine.id, op.key, attempt, once, self._token, machine.attempt, self._last_detail(op))
 
     def _last_detail(self, op: StepOp) -> Any:

@@ -41,6 +41,11 @@ MemoKey: TypeAlias = tuple[str, str]
 """What a success is remembered under: its key and argument digest."""
 
 
+def idempotency_key(flow: str, epoch: int, key: str) -> str:
+    """What the body of a step tells the outer world, so that a call that comes twice counts once there."""
+    return f"{flow}:{epoch}:{key}"
+
+
 class History:
     """A loaded journal, sorted out. Build it with the entries from the flow's base on."""
 

@@ -1,10 +1,18 @@
 """The one read model behind `inspect`, `list` and their JSON: what a store tells of a flow, without the flow's code.
 
 `view_flow` reads everything, `view_row` what a list needs; `find_flows` and `every_flow` give their rows.
+`EventReader` reads the raw journal, `failures` finds where an error came from.
 """
 
 from __future__ import annotations
 
+from ergon_runtime.view.events import UNREADABLE as UNREADABLE
+from ergon_runtime.view.events import EventReader as EventReader
+from ergon_runtime.view.events import EventView as EventView
+from ergon_runtime.view.failures import Failure as Failure
+from ergon_runtime.view.failures import chain as chain
+from ergon_runtime.view.failures import failing_step as failing_step
+from ergon_runtime.view.failures import failures as failures
 from ergon_runtime.view.model import Aside as Aside
 from ergon_runtime.view.model import ErrorInfo as ErrorInfo
 from ergon_runtime.view.model import FlowView as FlowView

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias, cast
 
 from ergon_runtime.core.flows import Status
+from ergon_runtime.core.history import idempotency_key
 from ergon_runtime.journal import LONG
 
 Json: TypeAlias = Any
@@ -65,11 +66,12 @@ def _time(milliseconds: int | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ErrorInfo:
-    """An error, for people. `traceback` holds the user's frames, causes first."""
+    """An error, for people. `traceback` holds the user's frames, causes first; `cause` is the error that led to it."""
 
     type: str
     message: str
     traceback: str | None = None
+    cause: ErrorInfo | None = None
 
     def to_json(self) -> dict[str, Json]:
         return {"type": self.type, "message": self.message, "traceback": self.traceback}
@@ -100,7 +102,8 @@ class StepView:
     """One thing a flow asked for, or a marker. From a flow's second life on, keys end in `~` and the life's number.
 
     `child` is a child flow's id; `due` is when a waiting timer fires or the next try of a step is made. `detail` is
-    what an open step told last by `heartbeat()`, and `heartbeat_at` when.
+    what an open step told last by `heartbeat()`, and `heartbeat_at` when. `life` and `epoch` are those it belongs to;
+    `ran_in` is the flow that it was recorded in, for what a fork took over from another.
     """
 
     key: str
@@ -118,6 +121,14 @@ class StepView:
     due: int | None = None
     detail: Json = None
     heartbeat_at: int | None = None
+    life: int = 1
+    epoch: int = 1
+    ran_in: str | None = None
+
+    @property
+    def own_key(self) -> str:
+        """The key without the life: what flow code and bodies know it by."""
+        return self.key if self.life == 1 else self.key.removesuffix(f"~{self.life}")
 
     def to_json(self) -> dict[str, Json]:
         """The contract's fields, and no others."""
@@ -239,6 +250,10 @@ class FlowView:
     queue: str = "default"
     lease_until: int | None = None
     """When the lease of `worker` ends."""
+
+    def idempotency_key(self, step: StepView) -> str | None:
+        """What the bodies of a step of this flow tell the outer world; None for what has no body."""
+        return idempotency_key(step.ran_in or self.id, step.epoch, step.own_key) if step.kind == "step" else None
 
     @property
     def is_long(self) -> bool:

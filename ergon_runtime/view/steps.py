@@ -40,11 +40,16 @@ CANCELLED = ErrorInfo("CancelledError", "cancelled")
 LEFT = ErrorInfo("CancelledError", "the flow ended first")
 
 
+def shown_key(key: str, life: int) -> str:
+    """The key of a step as people see it: from a flow's second life on it says which."""
+    return key if life == 1 else f"{key}~{life}"
+
+
 class Timeline:
     """Gathers the steps of a flow. Feed it every entry in order, then `close` it with how the flow stands now."""
 
     def __init__(self) -> None:
-        self.life = self.attempt = 1
+        self.life = self.attempt = self._epoch = 1
         self.children: list[str] = []
         self._began: int | None = None
         """When the flow's present attempt did."""
@@ -158,7 +163,8 @@ class Timeline:
     def _wait(self, kind: StepKind, key: str, name: str, since: int, due: int | None) -> None:
         if (kind, self._shown(key)) not in self._steps:
             shown = self._shown(key)
-            self._steps[kind, shown] = StepView(shown, kind, name, "waiting", started_at=since, due=due)
+            step = self._find(kind, key, name)
+            self._steps[kind, shown] = replace(step, status="waiting", started_at=since, due=due)
 
     # --- one entry
     def _step_ended(self, entry: StepEnded) -> None:
@@ -235,7 +241,9 @@ class Timeline:
 
     def _begin_life(self, entry: LifeMarker) -> None:
         self._end_life()
-        self.life = entry.life
+        if isinstance(entry, Forked):
+            self._taken_over(entry.source)
+        self.life, self._epoch = entry.life, entry.epoch
         match entry:
             case Retried():
                 error = error_of(entry.error)
@@ -263,13 +271,20 @@ class Timeline:
             self._steps[place] = replace(step, status="failed", error=step.error or LEFT, due=None)
         self._open.clear()
 
+    def _taken_over(self, source: str) -> None:
+        """All so far is a copy of what the flow `source` has recorded, or taken over from another."""
+        for place, step in self._steps.items():
+            self._steps[place] = replace(step, ran_in=step.ran_in or source)
+
     # --- the steps
     def _shown(self, key: str) -> str:
-        return key if self.life == 1 else f"{key}~{self.life}"
+        return shown_key(key, self.life)
 
     def _find(self, kind: StepKind, key: str, name: str) -> StepView:
         shown = self._shown(key)
-        return self._steps.get((kind, shown)) or StepView(shown, kind, name, "completed")
+        return self._steps.get((kind, shown)) or StepView(
+            shown, kind, name, "completed", life=self.life, epoch=self._epoch
+        )
 
     def _put(self, key: str, step: StepView, *, open: bool = False) -> None:  # noqa: A002  no file is opened here
         place = (step.kind, self._shown(key))

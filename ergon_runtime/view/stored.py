@@ -33,7 +33,11 @@ def error_of(text: str | None) -> ErrorInfo | None:
         view = describe_error(text)
     except CodecError as problem:
         return ErrorInfo("CodecError", f"the stored error cannot be read: {problem}")
-    return ErrorInfo(view.type, view.message, _traceback(view))
+    return _error(view)
+
+
+def _error(view: ErrorView) -> ErrorInfo:
+    return ErrorInfo(view.type, view.message, _traceback(view), _error(view.cause) if view.cause else None)
 
 
 def _traceback(view: ErrorView) -> str | None:
