@@ -109,7 +109,7 @@ class ChildRequest:
             machine.mark(asked)
         elif not isinstance(recorded, ChildCreated) or recorded.digest != digest:
             message = f"child {self.key} has other arguments"
-            raise machine.stop(divergence(self.key, message, recorded, (describe(asked),), machine.where()))
+            raise machine.stop(divergence(self.key, message, recorded, (describe(asked),), machine.where(self.key)))
 
     async def end(self) -> ChildEnded:
         """Wait for the child's end. The last waiter to be cancelled cancels the child, unless it is detached."""

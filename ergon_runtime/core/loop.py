@@ -107,6 +107,8 @@ class FlowTask(asyncio.Task[T]):
         self.number = loop.next_number()
         self.registered: list[tuple[Callback, Scope]] = []
         self.scope = scope
+        self.made_at: str | None = None
+        """The line that created it, if somebody notes that."""
         self.own_context = contextvars.copy_context() if context is None else context  # an empty one is false
         super().__init__(coro, loop=loop, name=name or f"task {scope.path}", context=self.own_context)
         self._log_destroy_pending = False  # an evicted task is destroyed while pending, on purpose

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Coroutine, Sequence
-from itertools import islice
 from random import Random
 from typing import Any, TypeAlias
 
@@ -36,7 +35,7 @@ from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.history import History, is_delivered
 from ergon_runtime.core.loop import Evicted, FlowLoop, FlowTask, FlowTimer, Scope
 from ergon_runtime.core.operations import ChildOp, Op, OpenOperations, StepOp, TimerOp
-from ergon_runtime.core.stack import awaiting_line
+from ergon_runtime.core.places import in_place_of, standing_line
 from ergon_runtime.errors import CodecError
 
 ENGINE = 1
@@ -187,12 +186,12 @@ class FlowMachine:
         self.mark(StepBegun(op.key, 0, op.digest, op.name))
         self.begun_now.add(op.key)
 
-    def where(self) -> str | None:
-        """The line of flow code that waits now, of the task created last."""
-        for task in reversed(self.loop.alive()):
-            if line := awaiting_line(task.get_coro()):
-                return line
-        return None
+    def where(self, key: str | None = None) -> str | None:
+        """The line of flow code that runs now, else that waits: for this key, or for what is asked for in its place."""
+        op = self.open.get(key) if key is not None else None
+        if op is None and key is not None:
+            op = next(iter(in_place_of(key, self.open)), None)
+        return standing_line(self.loop, op)
 
     # --- what flow code asks for (through asking.py)
     def scope(self) -> Scope:
@@ -321,9 +320,8 @@ class FlowMachine:
         op = self.open.get(entry.key)
         if op is None:
             if not self._skippable(entry):
-                raise self._divergence(
-                    entry.key, f"the code does not ask for {entry.key}", entry, self._open_requests()
-                )
+                message = f"the code does not ask for {entry.key}"
+                raise self._divergence(entry.key, message, entry, self._open_requests(entry.key))
             self._note("skip", entry.key)
             if isinstance(entry, ChildEnded):
                 self.late_ends[entry.key] = entry
@@ -382,13 +380,13 @@ class FlowMachine:
     def _leftover_marker(self) -> Fault:
         kind, key = min(self._unseen)
         marker = self.marks.get((kind, key)) or self.open.failures[key]
-        return self._divergence(key, f"the code does not ask for {describe(marker)}", marker, self._open_requests())
+        return self._divergence(key, f"the code does not ask for {describe(marker)}", marker, self._open_requests(key))
 
-    def _open_requests(self) -> tuple[str, ...]:
-        asked = [describe(op) for op in islice(self.open, SHOWN)]
+    def _open_requests(self, key: str) -> tuple[str, ...]:
+        asked = [describe(op) for op in in_place_of(key, self.open)[:SHOWN]]
         if len(self.open) > SHOWN:
             asked.append(f"{len(self.open) - SHOWN:,} more")
         return tuple(asked) or ("the end" if self.done else "nothing",)
 
     def _divergence(self, key: str, message: str, recorded: Entry, current: tuple[str, ...]) -> Fault:
-        return divergence(key, message, recorded, current, self.where())
+        return divergence(key, message, recorded, current, self.where(key))

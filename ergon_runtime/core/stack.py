@@ -1,14 +1,26 @@
-"""Where suspended flow code stands: the innermost line of a coroutine that is the user's own."""
+"""Where flow code stands: the innermost line that is the user's own, of a suspended coroutine, of what runs now, or of
+what an error passed through. The lines of this package and of Python's own library are left out."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from pathlib import PurePath
 from types import FrameType
 from typing import Any
 
-_OURS = (str(PurePath(__file__).parent.parent), str(PurePath(asyncio.__file__).parent))
+_OURS = str(PurePath(__file__).parent.parent)
+_LIBRARY = str(PurePath(asyncio.__file__).parent.parent)
+_INSTALLED = ("site-packages", "dist-packages")
+_CALLBACK = asyncio.Handle._run.__code__  # pyright: ignore[reportPrivateUsage]  # the bottom of what a loop runs
+
+
+def is_users(file: str) -> bool:
+    """Whether a source file is the user's own."""
+    if file.startswith((_OURS, "<frozen ")):
+        return False
+    return not file.startswith(_LIBRARY) or any(each in file for each in _INSTALLED)
 
 
 def frames(coro: Any) -> Iterator[FrameType]:
@@ -21,19 +33,34 @@ def frames(coro: Any) -> Iterator[FrameType]:
 
 
 def awaiting_line(coro: Any) -> str | None:
-    """`file:line` of the innermost frame that belongs neither to asyncio nor to this package; None if there is none."""
+    """`file:line` of the innermost frame of a suspended coroutine that is the user's; None if there is none."""
     found = None
     for frame in frames(coro):
-        if not frame.f_code.co_filename.startswith(_OURS):
-            found = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-    return found
+        if is_users(frame.f_code.co_filename):
+            found = frame
+    return found and line_of(found)
+
+
+def running_line() -> str | None:
+    """`file:line` of the user's own code that calls this, in a callback of a loop; None if there is none."""
+    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and cheap
+    while frame is not None and frame.f_code is not _CALLBACK:
+        if is_users(frame.f_code.co_filename):
+            return line_of(frame)
+        frame = frame.f_back
+    return None
 
 
 def raising_line(error: BaseException) -> str | None:
     """`file:line` of the innermost frame of the user's own that an error passed through; None if there is none."""
     found, trace = None, error.__traceback__
     while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith(_OURS):
+        if is_users(trace.tb_frame.f_code.co_filename):
             found = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found
+
+
+def line_of(frame: FrameType) -> str:
+    """`file:line` where a frame stands."""
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
