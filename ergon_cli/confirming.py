@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import Annotated
+
+import typer
 
 from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.render import note
 from ergon_cli.text import safe
 
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
+
+
+def can_ask() -> bool:
+    """Whether there is a person to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
 
 def check_can_ask(what: str, *, yes: bool) -> None:
     """Refuse what needs a yes where nobody can be asked. Raises CommandError: USAGE."""
-    if not (yes or (sys.stdin.isatty() and sys.stderr.isatty())):
+    if not (yes or can_ask()):
         said = f"{what} asks first, and there is no terminal to ask on"
         raise CommandError(ExitCode.USAGE, said, "add --yes, or --dry-run to see what it would do")
 

@@ -21,6 +21,7 @@ from ergon_runtime.errors import (
     FlowError,
     FlowNotFound,
     HistoryUnreadable,
+    OperatorRefused,
     StoreError,
 )
 
@@ -64,6 +65,7 @@ CODES: tuple[tuple[type[ErgonError], ExitCode], ...] = (
     (FlowNotFound, ExitCode.NOT_FOUND),
     (Conflict, ExitCode.USAGE),
     (CopyRefused, ExitCode.USAGE),
+    (OperatorRefused, ExitCode.USAGE),
     (StoreError, ExitCode.STORE),
     (ConfigError, ExitCode.USAGE),
     (CodecError, ExitCode.USAGE),
@@ -86,6 +88,8 @@ def as_command_error(error: BaseException) -> CommandError:
     match error:
         case CommandError():
             return error
+        case OperatorRefused():
+            return CommandError(code_of(error), error.reason, error.fix)
         case ErgonError():
             return CommandError(code_of(error), str(error) or type(error).__name__)
         case _:

@@ -1,0 +1,108 @@
+"""What an operator does to flows, one after the other: the part that `retry` and `fork` share.
+
+Which flows they are is fixed first, by their ids, so that what was asked about is what is done. Each row is read again
+when its turn comes. A flow that is refused is told, and the rest goes on; the highest code met is the command's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from ergon_cli.exits import CommandError, ExitCode, as_command_error, show_error
+from ergon_cli.ids import resolve
+from ergon_cli.options import State
+from ergon_cli.progress import Progress
+from ergon_cli.render import note
+from ergon_cli.selecting import Selection
+from ergon_cli.starting import worker_command
+from ergon_runtime import FlowRow, Store
+from ergon_runtime.errors import FlowNotFound, OperatorRefused
+
+
+class Batch:
+    """The flows of one command line. `done` is what has been done to them, for the progress: retried, forked."""
+
+    def __init__(self, store: Store, state: State, chosen: Selection, done: str) -> None:
+        self.worst = ExitCode.OK
+        self.ids: list[str] = []
+        self._store, self._state, self._chosen = store, state, chosen
+        self._progress = Progress(f"flows {done}")
+        self._lanes: dict[str, str] = {}
+
+    async def choose(self, parts: Sequence[str]) -> None:
+        """Fix the ids: of the flows named, or of all that match."""
+        if self._chosen.every:
+            self.ids = await self._matching()
+            if not self.ids:
+                note("no flows match")
+            return
+        for part in parts:
+            try:
+                row = await resolve(self._store, part)
+            except CommandError as error:
+                self.refuse(error)
+                continue
+            if row.id not in self.ids:
+                self.ids.append(row.id)
+
+    async def _matching(self) -> list[str]:
+        """A child that has ended is left out if its parent is chosen too: that makes a new one if it still needs it."""
+        parents: dict[str, str | None] = {}
+        look, ended = Progress("flows found"), set[str]()
+        try:
+            async for row in self._chosen.flows(self._store):
+                parents[row.id] = row.parent
+                if row.status.ended:
+                    ended.add(row.id)
+                look.tell(len(parents))
+        finally:
+            look.clear()
+        kept = [each for each, parent in parents.items() if not (each in ended and parent in ended)]
+        if left := len(parents) - len(kept):
+            one = "1 child is left to its parent, which is chosen too"
+            note(one if left == 1 else f"{left} children are left to their parents, which are chosen too")
+        return kept
+
+    async def each(self, work: Callable[[FlowRow], Awaitable[None]]) -> None:
+        """Do the work on each of them, in order."""
+        for number, flow_id in enumerate(self.ids):
+            if len(self.ids) > 1:
+                self._progress.tell(number, len(self.ids))
+            try:
+                row = await self._store.get(flow_id)
+                if row is None:
+                    raise FlowNotFound(flow_id)
+                if self._chosen.statuses and row.status not in self._chosen.statuses:
+                    self.tell(f"{row.id}: is {row.status} meanwhile, and left alone")
+                    continue
+                await work(row)
+            except OperatorRefused as error:
+                self.refuse(as_command_error(error))
+            except FlowNotFound as error:
+                self.refuse(CommandError(ExitCode.NOT_FOUND, f"{error}", "see what there is: ergon list"))
+            finally:
+                self._progress.clear()
+
+    def tell(self, line: str) -> None:
+        """A line for people."""
+        self._progress.clear()
+        if not self._state.json:
+            note(line)
+
+    def refuse(self, error: CommandError) -> None:
+        """Tell why one of them cannot be taken."""
+        self._progress.clear()
+        show_error(error, as_json=self._state.json)
+        self.worst = max(self.worst, error.code)
+
+    def starts(self, row: FlowRow) -> None:
+        """This flow, or one of its type, may run now."""
+        self._lanes.setdefault(row.lane, row.type)
+
+    async def tell_unserved(self) -> None:
+        """Say which types of those that may run now no worker serves."""
+        if self._state.json or not self._lanes:
+            return
+        served = {lane for worker in await self._store.workers() for lane in worker.lanes}
+        if missing := sorted({flow for lane, flow in self._lanes.items() if lane not in served}):
+            note(f"no live worker serves {', '.join(missing)}; start one: {worker_command(self._state)}")
