@@ -7,20 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ergon_cli.screens.look import Look
 from ergon_cli.text import duration
-from ergon_runtime.view import ErrorInfo, FlowView, StepView, Try, iso
+from ergon_runtime.view import ErrorInfo, StepView, Try, iso
+
+SHOWN = 6
+"""Of very many tries a person is shown so many at the beginning and at the end."""
 
 
-def try_lines(step: StepView, view: FlowView, now: int) -> list[str]:
-    """The tries of a step, one in a line, and when the next is due."""
+def try_lines(step: StepView, since: int, look: Look) -> list[str]:
+    """The tries of a step, one in a line, and when the next is due. `since` is where the flow's time begins."""
     if not _worth_telling(step):
         return []
     what = "attempt" if step.kind == "marker" else "try"
-    lines = [f"{what} {each.n}  {_line(each, view)}" for each in step.tries]
+    lines = [f"{what} {each.n}  {_line(each, since)}" for each in step.tries]
+    if len(lines) > 2 * SHOWN + 1 and not look.full:
+        lines[SHOWN:-SHOWN] = [f"+ {len(lines) - 2 * SHOWN:,} tries  (folded; --full)"]
     if step.due is not None:
-        after = step.tries[-1].n + 1
-        when = f"in {duration(step.due - now)}" if step.due > now else f"+{duration(step.due - view.created_at)}"
-        lines.append(f"{what} {after}  due {when}")
+        after, due, now = step.tries[-1].n + 1, step.due, look.now
+        lines.append(f"{what} {after}  due {f'in {duration(due - now)}' if due > now else f'+{duration(due - since)}'}")
     return lines
 
 
@@ -40,8 +45,8 @@ def _worth_telling(step: StepView) -> bool:
     return any(each.error is not None for each in step.tries)
 
 
-def _line(each: Try, view: FlowView) -> str:
-    began = f"+{duration(each.started_at - view.created_at)}" if each.started_at is not None else ""
+def _line(each: Try, since: int) -> str:
+    began = f"+{duration(each.started_at - since)}" if each.started_at is not None else ""
     return "  ".join(part for part in (_status(each), began, _took(each), *_rest(each)) if part)
 
 

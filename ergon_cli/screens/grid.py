@@ -44,6 +44,8 @@ class Fit:
 
     places: tuple[int, ...]
     widths: tuple[int, ...]
+    complete: bool
+    """Whether there is room for all columns that have something to show."""
 
     @property
     def width(self) -> int:
@@ -55,6 +57,7 @@ def fit(columns: Sequence[Column], rows: Sequence[Row], look: Look, width: int) 
     """Which columns there is room for, and how much each gets."""
     whole = [max((cell_width(look.text(row.cells[place])) for row in rows), default=0) for place in range(len(columns))]
     places = [place for place, wide in enumerate(whole) if wide or not columns[place].rank]
+    filled = len(places)
     whole = [max(wide, len(column.title)) for wide, column in zip(whole, columns, strict=True)]
     while sum(_least(columns[place], whole[place]) + GAP for place in places) - GAP > width:
         goes = max(places, key=lambda place: columns[place].rank)
@@ -67,7 +70,7 @@ def fit(columns: Sequence[Column], rows: Sequence[Row], look: Look, width: int) 
     for index, place in enumerate(giving):  # what a narrow one does not need goes to the wider ones
         widths[place] = min(whole[place], max(min(LEAST, whole[place]), left // (len(giving) - index)))
         left -= widths[place]
-    return Fit(tuple(places), tuple(widths[place] for place in places))
+    return Fit(tuple(places), tuple(widths[place] for place in places), len(places) == filled)
 
 
 def heading(columns: Sequence[Column], fit: Fit) -> list[Part]:

@@ -6,9 +6,10 @@ copied; anywhere else it is a row of label and text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import cast
 
+from ergon_cli.render import cell_width
 from ergon_cli.screens.look import Line, Look, Part
 from ergon_cli.screens.steps import one_line
 from ergon_cli.text import age, clip, duration
@@ -16,6 +17,8 @@ from ergon_cli.why import error_line, why_line
 from ergon_runtime import Status
 from ergon_runtime.view import FlowView, iso
 
+BETWEEN = "  "
+"""Between two facts, of which each is kept together if there is room."""
 LABEL = 6
 """Columns of the labels."""
 LONGEST = 2000
@@ -29,12 +32,22 @@ def draw(view: FlowView, look: Look) -> Iterator[Line]:
         if look.width is None:
             yield label.rstrip(":"), text
             continue
-        if label == "fix:":
-            lines: Iterable[str] = [look.text(text)]
-        else:
-            lines = look.fold(text if look.full else clip(text, LONGEST), look.width - LABEL)
-        for place, line in enumerate(lines):
+        for place, line in enumerate(_folded(label, text, look, look.width - LABEL)):
             yield Part(f"{'' if place else label:<{LABEL}}", "bold"), line
+
+
+def _folded(label: str, text: str, look: Look, width: int) -> Iterator[str]:
+    if label == "fix:":
+        yield look.text(text)
+        return
+    line = ""
+    for item in (text if look.full else clip(text, LONGEST)).split(BETWEEN):
+        both = f"{line}{BETWEEN}{item}" if line else item
+        if line and cell_width(look.text(both)) > width:
+            yield from look.fold(line, width)
+            both = item
+        line = both
+    yield from look.fold(line, width)
 
 
 def traceback(view: FlowView) -> Iterator[Line]:
@@ -49,7 +62,7 @@ def _entries(view: FlowView, now: int) -> Iterator[tuple[str, str]]:
     yield "FLOW", f"{view.flow} {view.id}  {view.status.value.upper()}  {age(view.created_at, now)}"
     if view.why is not None:
         yield from _why(view, now)
-    yield "", "  ".join(_facts(view, now))
+    yield "", BETWEEN.join(_facts(view, now))
     if view.is_long:
         yield "", f"its journal has {view.entries:,} entries"
     yield "IN", _arguments(view)
@@ -113,4 +126,4 @@ def _arguments(view: FlowView) -> str:
     if not isinstance(stored, dict):
         return one_line(stored)
     args = cast("dict[str, object]", stored)
-    return "  ".join(f"{name}={one_line(value)}" for name, value in args.items()) or "(no arguments)"
+    return BETWEEN.join(f"{name}={one_line(value)}" for name, value in args.items()) or "(no arguments)"

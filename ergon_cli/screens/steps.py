@@ -30,53 +30,63 @@ COLUMNS = (
 
 def draw(view: FlowView, look: Look) -> Iterator[Line]:
     """The table."""
+    since = began(view)
+    shown = [step for step in view.steps if not look.failed or step.status != "completed"]
     if look.terminal:
-        yield from table(COLUMNS, [_row(step, view, look) for step in view.steps], look)
+        yield from table(COLUMNS, [_row(step, view, look, since) for step in shown], look)
         return
-    for step in view.steps:
-        yield cells(step, view, look)
+    for step in shown:
+        yield cells(step, view, look, since)
         yield from try_rows(step)
 
 
-def _row(step: StepView, view: FlowView, look: Look) -> Row:
-    below = try_lines(step, view, look.now)
-    return Row(cells(step, view, look), {"STATUS": STATUS_STYLES[step.status]}, below)
+def began(view: FlowView) -> int:
+    """Where the flow's time begins: with its creation, or with the first thing it took over when it was forked."""
+    return min([view.created_at, *(step.started_at for step in view.steps if step.started_at is not None)])
 
 
-def cells(step: StepView, view: FlowView, look: Look) -> tuple[str, ...]:
+def _row(step: StepView, view: FlowView, look: Look, since: int) -> Row:
+    styles = {"STATUS": STATUS_STYLES[step.status]}
+    return Row(cells(step, view, look, since), styles, try_lines(step, since, look))
+
+
+def cells(step: StepView, view: FlowView, look: Look, since: int) -> tuple[str, ...]:
     """Key, kind, status, tries, start, duration and outcome of a step; on a terminal the start is relative."""
-    began = "" if step.started_at is None else iso(step.started_at)
-    if began and look.terminal and step.started_at is not None:
-        began = f"+{duration(step.started_at - view.created_at)}"
-    took = took_of(step, view, look.now)
+    start, took = step.started_at, length(step, view, look.now)
+    at = "" if start is None else f"+{duration(start - since)}" if look.terminal else iso(start)
     tries = str(step.attempts) if step.kind == "step" else ""
-    return step.key, step.kind, step.status, tries, began, took, outcome(step, look.now)
+    said = "  ".join([*_result(step), *open_ends(step, look.now)])
+    return step.key, step.kind, step.status, tries, at, "" if took is None else duration(took), said
 
 
-def took_of(step: StepView, view: FlowView, now: int) -> str:
-    """How long a step took, or has taken so far."""
+def length(step: StepView, view: FlowView, now: int) -> int | None:
+    """How many milliseconds a step took, or has taken so far."""
     started, end = step.started_at, step.finished_at
     if step.status in ("waiting", "running") and not view.status.ended:
         end = now
-    return duration(end - started) if started is not None and end is not None and step.kind != "marker" else ""
+    return end - started if started is not None and end is not None and step.kind != "marker" else None
 
 
-def outcome(step: StepView, now: int) -> str:
-    """What came of a step, in one line: its error or result, when it is due, its child, its heartbeat."""
-    due = ""
-    if step.due is not None and step.kind != "marker":
-        due = "due " + ("now" if step.due <= now else f"in {duration(step.due - now)}")
-    child = f"-> {step.child}" if step.child else ""
-    told = "" if step.detail is None else f": {one_line(step.detail)}"
-    heartbeat = "" if step.heartbeat_at is None else f"heartbeat {age(step.heartbeat_at, now)} ago{told}"
-    said = ""
+def _result(step: StepView) -> Iterator[str]:
+    """What came of a step: its error or its result; of a marker what it has to say."""
     if step.error is not None:
-        said = error_line(step.error)
-    elif step.status == "completed" and step.kind not in ("timer", "marker") and not (child and step.result is None):
-        said = one_line(step.result)
-    elif step.kind == "marker" and step.args is not None:
-        said = one_line(step.args)
-    return "  ".join(part for part in (said, due, child, heartbeat) if part)
+        yield error_line(step.error)
+    elif step.kind == "marker":
+        if step.args is not None:
+            yield one_line(step.args)
+    elif step.status == "completed" and step.kind != "timer" and not (step.child and step.result is None):
+        yield one_line(step.result)
+
+
+def open_ends(step: StepView, now: int) -> Iterator[str]:
+    """When a step is due, its child, its last heartbeat."""
+    if step.due is not None and step.kind != "marker":
+        yield "due " + ("now" if step.due <= now else f"in {duration(step.due - now)}")
+    if step.child:
+        yield f"-> {step.child}"
+    if step.heartbeat_at is not None:
+        told = "" if step.detail is None else f": {one_line(step.detail)}"
+        yield f"heartbeat {age(step.heartbeat_at, now)} ago{told}"
 
 
 def one_line(value: object) -> str:
