@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         HistoryUnreadable,
         LeaseLost,
         NonRetryableError,
+        OperatorRefused,
         OutcomeUnknown,
         RetryableError,
         SchemaMismatch,
@@ -103,6 +104,7 @@ __all__ = [
     "HistoryUnreadable",
     "LeaseLost",
     "NonRetryableError",
+    "OperatorRefused",
     "Outcome",
     "OutcomeUnknown",
     "ReplayFilter",
@@ -149,8 +151,8 @@ _NAMES_IN = {
     "dag": "run_dag",
     "definitions": "FlowDefinition FlowValue flow flow_type registry step",
     "errors": """CodecError ConfigError Conflict CopyRefused DefinitionError ErgonError FlowBlocked FlowCancelled
-        FlowError FlowFailed FlowNotFound HistoryUnreadable LeaseLost NonRetryableError OutcomeUnknown RetryableError
-        SchemaMismatch StoreCorrupt StoreError StoreMissing StoreUnavailable StoreUnfinished""",
+        FlowError FlowFailed FlowNotFound HistoryUnreadable LeaseLost NonRetryableError OperatorRefused OutcomeUnknown
+        RetryableError SchemaMismatch StoreCorrupt StoreError StoreMissing StoreUnavailable StoreUnfinished""",
     "logs": "ReplayFilter",
     "primitives": """ChildHandle StepInfo as_completed continue_as_new heartbeat invoke now patched random sleep
         sleep_until step_info uuid4 wait_signal""",

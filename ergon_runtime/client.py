@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from ergon_runtime.codec import UNHINTED, allow, decode_error, describe_error, for_hint, is_error_loaded
 from ergon_runtime.core.entries import Outcome
+from ergon_runtime.core.flows import FLOW_ID as FLOW_ID
 from ergon_runtime.core.flows import FlowQuery, FlowRow, NewFlow, Status
 from ergon_runtime.core.heartbeats import read_note
 from ergon_runtime.core.retry import seconds
@@ -30,7 +31,7 @@ from ergon_runtime.errors import (
 )
 from ergon_runtime.journal import MAX_ENTRIES
 from ergon_runtime.mail import cancel_flow, send_signal_text
-from ergon_runtime.operators import live_children
+from ergon_runtime.operators import fork_flow, live_children, plan_fork, plan_retry, retry_flow
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.rules import CHILD, WAITS
 from ergon_runtime.worker import RunningWorker, Worker
@@ -39,8 +40,6 @@ T = TypeVar("T")
 
 LOOK = 0.5
 """Seconds between two looks of an Executor for what keeps its flow from going on."""
-FLOW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=-]{0,199}")
-"""What a flow id given by a person looks like; children's ids have `/` and `~` besides."""
 
 
 class FlowHandle(Generic[T]):
@@ -105,10 +104,7 @@ class FlowHandle(Generic[T]):
         return await cancel_flow(self._store, self.id)
 
     async def _row(self) -> FlowRow:
-        row = await self._store.get(self.id)
-        if row is None:
-            raise FlowNotFound(self.id)
-        return row
+        return await find_flow(self._store, self.id)
 
 
 class Scheduler:
@@ -178,6 +174,35 @@ class Scheduler:
         """Send a signal to whichever flow waits longest on the name; kept until one does. With `id`, signals of this
         name and id count once. Raises CodecError for the payload, DefinitionError for the name."""
         return await send_signal(self._store, name, payload, flow=None, message_id=id)
+
+    async def retry(self, flow_id: str, *, from_step: str | None = None, adopt: bool = False) -> FlowHandle[Any]:
+        """Retry a flow that has failed or was cancelled, or free one that is blocked; what succeeded is kept. With
+        `from_step`, a key as `ergon inspect` shows it, what was recorded from its first entry on is not. `adopt` lets
+        changed code take over a blocked flow. Raises FlowNotFound, OperatorRefused."""
+        plan = await plan_retry(self._store, await find_flow(self._store, flow_id), from_step=from_step, adopt=adopt)
+        await retry_flow(self._store, plan)
+        return self.handle(flow_id)
+
+    async def fork(
+        self,
+        flow_id: str,
+        *,
+        from_step: str,
+        id: str | None = None,  # noqa: A002  contract
+        args: str | None = None,
+        results: Mapping[str, str] | None = None,
+        signals: bool = True,
+    ) -> FlowHandle[Any]:
+        """Make a flow of its own that remembers what this one has recorded before a step, whatever its status.
+
+        `args` (all of them) and `results` (by key) are JSON texts, as stored, that take the place of the recorded ones.
+        Without `signals` the fork waits for its own. Raises FlowNotFound, OperatorRefused.
+        """
+        row, text = await find_flow(self._store, flow_id), None if args is None else args.encode()
+        plan = await plan_fork(
+            self._store, row, from_step=from_step, new_id=id, args=text, results=results, signals=signals
+        )
+        return self.handle(await fork_flow(self._store, plan))
 
     async def list(self, *, status: Status | None = None, limit: int = 100) -> list[FlowRow]:
         """At most `limit` flows, newest first, of one status or of all."""
@@ -259,6 +284,14 @@ class Executor(Generic[T]):
         handle: FlowHandle[T] = await Scheduler(self._store).schedule(self._flow, id=self._id)
         worker = Worker(self._store, concurrency=concurrency, lease=lease, max_entries=max_entries)
         return handle, await worker.register(self._flow).register_all().start(only=[handle.id])
+
+
+async def find_flow(store: Store, flow_id: str) -> FlowRow:
+    """A flow as it stands. Raises FlowNotFound."""
+    row = await store.get(flow_id)
+    if row is None:
+        raise FlowNotFound(flow_id)
+    return row
 
 
 async def create_flow(

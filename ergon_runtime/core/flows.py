@@ -6,6 +6,7 @@ arguments, results, message bodies and notes are bytes that no store looks into.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +14,8 @@ SUSPECT = 2
 """Recoveries without a clean release or a new entry after which a flow is claimed alone (rule P5)."""
 CRASH_LOOP = 5
 """Deaths while alone after which a flow is blocked (rule P5)."""
+FLOW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=-]{0,199}")
+"""What a flow id given by a person looks like; children's ids have `/` and `~` besides (rule K1)."""
 CANCEL = "cancel"
 """The channel every flow listens to from its creation until its end."""
 

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import replace
 
 from ergon_runtime.core.decide import cancel_before
-from ergon_runtime.core.entries import ChildCreated, Entry, unpack
+from ergon_runtime.core.entries import ChildCreated, Recorded, unpack
 from ergon_runtime.core.flows import CANCEL, Claim, FlowRow, Message, Send
 from ergon_runtime.journal import PAGE
 from ergon_runtime.operators.claims import commit, live_children, take
@@ -19,11 +19,12 @@ async def end_flow(store: Store, row: FlowRow) -> bool:
     if claim is None:
         return False
     message = next((m for m in claim.mail if m.channel == CANCEL), None)
-    entries = await _entries(store, claim)
+    records = await _records(store, claim)
+    entries = [record.entry for record in records]
     draft = cancel_before(max((entry.at for entry in entries), default=claim.now), claim.now, message)
     own = {entry.child for entry in entries if isinstance(entry, ChildCreated) and not entry.detached}
     sends = cancels([child for child in await live_children(store, row.id) if child in own], f"end of {row.id}")
-    number = claim.length + 1  # above every commit's number: each commit that has one holds an entry
+    number = max((record.commit for record in records), default=claim.length) + 1
     return await commit(store, claim, replace(draft, sends=sends), number)
 
 
@@ -32,11 +33,11 @@ def cancels(children: list[str], message_id: str) -> tuple[Send, ...]:
     return tuple(Send(child, Message(message_id, CANCEL, b"null")) for child in children)
 
 
-async def _entries(store: Store, claim: Claim) -> list[Entry]:
+async def _records(store: Store, claim: Claim) -> list[Recorded]:
     """The journal of a claimed flow, but what cannot be read of it: that may be why the flow is blocked."""
-    found: list[Entry] = []
+    found: list[Recorded] = []
     for start in range(claim.base, claim.length, PAGE):
         for row in await store.journal(claim.lease.flow, start, PAGE):
             with contextlib.suppress(ValueError):
-                found.append(unpack(row, start).entry)
+                found.append(unpack(row, start))
     return found

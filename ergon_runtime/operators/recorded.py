@@ -103,6 +103,11 @@ async def read_records(store: Store, row: FlowRow, start: int) -> list[Recorded]
         ) from fault
 
 
+def first_time(row: FlowRow) -> int:
+    """When the flow's first life began: where its time does (M4)."""
+    return row.created if row.started is None else row.started
+
+
 def operations(records: Iterable[Recorded]) -> Iterator[Named]:
     """The entries that belong to operations."""
     life = 1
@@ -144,11 +149,12 @@ def find_cut(row: FlowRow, life: int, found: Sequence[Named], name: str) -> int:
     raise unknown_step(row, name, [shown(*place) for place in first])
 
 
-def unknown_step(row: FlowRow, name: str, keys: Sequence[str]) -> OperatorRefused:
+def unknown_step(row: FlowRow, name: str, keys: Sequence[str], said: str = "is not recorded") -> OperatorRefused:
     """The refusal of a key that is none of these."""
     near = difflib.get_close_matches(name, keys, NAMED, 0.4) or list(dict.fromkeys(keys))[:NAMED]
-    known = f"there is {', '.join(near)}" if near else "nothing is recorded of it"
-    return OperatorRefused(row.id, f"flow {row.id} has no {name!r}: {known}", f"ergon inspect {shlex.quote(row.id)}")
+    known = f"there is {', '.join(near)}" if near else "there is none"
+    fix = f"ergon inspect {shlex.quote(row.id)}"
+    return OperatorRefused(row.id, f"in flow {row.id} {name!r} {said}: {known}", fix)
 
 
 def open_keys(row: FlowRow) -> list[str]:

@@ -27,6 +27,7 @@ from ergon_runtime.operators.recorded import (
     Named,
     Rerun,
     find_cut,
+    first_time,
     operations,
     present_epoch,
     read_records,
@@ -94,11 +95,11 @@ async def plan_retry(store: Store, row: FlowRow, *, from_step: str | None = None
     if row.status is Status.BLOCKED and from_step is None and not adopt:
         return replace(plan, note=_unblocked(row), keeps=await _successes(store, row))
     records = await read_records(store, row, row.base)
-    history = History(records, _started(row))
+    history = History(records, first_time(row))
     found = list(operations(present_epoch(records)))
     cut = None if from_step is None else find_cut(row, history.life, found, from_step)
     marker = _marker(row, history, records, cut, adopt)
-    after = History([*records, Recorded(row.length, 0, marker)], _started(row))
+    after = History([*records, Recorded(row.length, 0, marker)], first_time(row))
     if cut is not None:
         _check_once(row, found, _remembered(row, records), after)
     left = reruns(found, {*after.pool, *after.attached})
@@ -200,7 +201,7 @@ def _keeps(records: Sequence[Recorded]) -> bool:
 
 def _remembered(row: FlowRow, records: Sequence[Recorded]) -> History:
     """What a life that began now would remember."""
-    return History([*records, Recorded(row.length, 0, Adopted("", 0, 0, 1, 0))], _started(row))
+    return History([*records, Recorded(row.length, 0, Adopted("", 0, 0, 1, 0))], first_time(row))
 
 
 def _failure(row: FlowRow) -> str | None:
@@ -235,7 +236,3 @@ def _unblocked(row: FlowRow) -> bytes:
 
 def _pack(note: dict[str, Any]) -> bytes:
     return json.dumps(note, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
-
-
-def _started(row: FlowRow) -> int:
-    return row.created if row.started is None else row.started

@@ -144,7 +144,7 @@ def test_plan_of_an_unknown_step_names_the_nearest() -> None:
     async def main() -> None:
         async with rig(op_order) as here:
             await failed(here, op_order("a"), "send")
-            with pytest.raises(OperatorRefused, match=r"no 'op_chrge': there is op_charge"):
+            with pytest.raises(OperatorRefused, match=r"'op_chrge' is not recorded: there is op_charge"):
                 await planned(here, from_step="op_chrge")
 
     virtual(main)
