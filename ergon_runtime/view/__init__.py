@@ -1,6 +1,7 @@
 """The one read model behind `inspect`, `list` and their JSON: what a store tells of a flow, without the flow's code.
 
 `view_flow` reads everything, `view_row` what a list needs; `find_flows` and `every_flow` give their rows.
+`read_tree` reads a flow with all that is below it.
 `EventReader` reads the raw journal, `failures` finds where an error came from.
 """
 
@@ -24,3 +25,6 @@ from ergon_runtime.view.read import every_flow as every_flow
 from ergon_runtime.view.read import find_flows as find_flows
 from ergon_runtime.view.read import view_flow as view_flow
 from ergon_runtime.view.read import view_row as view_row
+from ergon_runtime.view.tree import FlowTree as FlowTree
+from ergon_runtime.view.tree import Siblings as Siblings
+from ergon_runtime.view.tree import read_tree as read_tree

@@ -12,6 +12,8 @@ from ergon_runtime.core.heartbeats import Heartbeat, heartbeats_in
 from ergon_runtime.errors import CodecError
 from ergon_runtime.view.model import ErrorInfo, Json
 
+_JSON = json.JSONDecoder(parse_constant=str)
+
 
 def value_of(text: str | bytes | None) -> Json:
     """A stored JSON text as a value; what is not JSON is shown as text."""
@@ -20,7 +22,7 @@ def value_of(text: str | bytes | None) -> Json:
     if isinstance(text, bytes):
         text = text.decode(errors="replace")
     try:
-        return json.loads(text, parse_constant=str)
+        return _JSON.decode(text)
     except (ValueError, TypeError, RecursionError):
         return text
 
