@@ -7,14 +7,15 @@ cannot be found comes as an error in its place, and stops nothing.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ergon_cli.exits import CommandError
 from ergon_cli.ids import resolve
+from ergon_cli.selecting import Selection
 from ergon_runtime import Status, Store
 from ergon_runtime.histories import FlowHistory, read_history
-from ergon_runtime.view import every_flow
+from ergon_runtime.stores.records import Kind
 
 Found: TypeAlias = FlowHistory | CommandError
 
@@ -35,10 +36,20 @@ def flows_named(store: Store, parts: Sequence[str]) -> Source:
     return Source(_named(store, parts), total=len(parts))
 
 
-def flows_matching(store: Store, statuses: Sequence[Status], types: Sequence[str]) -> Source:
-    """Every flow that matches, those that are not over first."""
-    live = not statuses or {each for each in Status if not each.ended} <= set(statuses)
-    return Source(_matching(store, statuses, types), many=True, live=live)
+async def flows_matching(store: Store, chosen: Selection) -> Source:
+    """Every flow that is chosen, those that are not over first. Raises StoreError."""
+    by_status = not chosen.statuses or {each for each in Status if not each.ended} <= set(chosen.statuses)
+    whole = replace(chosen, statuses=(), types=()) == Selection(every=True)
+    return Source(_matching(store, chosen), many=True, live=by_status and whole, total=await _total(store, chosen))
+
+
+async def _total(store: Store, chosen: Selection) -> int | None:
+    """How many will come, if a store can tell without looking at each."""
+    most = chosen.limit or chosen.sample
+    if replace(chosen, limit=None, sample=None) != Selection(every=True):
+        return None
+    flows = await store.count(Kind.FLOWS)
+    return flows if most is None else min(flows, most)
 
 
 async def _named(store: Store, parts: Sequence[str]) -> AsyncIterator[Found]:
@@ -51,8 +62,8 @@ async def _named(store: Store, parts: Sequence[str]) -> AsyncIterator[Found]:
             yield await read_history(store, row)
 
 
-async def _matching(store: Store, statuses: Sequence[Status], types: Sequence[str]) -> AsyncIterator[Found]:
-    async for row in every_flow(store, statuses=statuses, types=types):
+async def _matching(store: Store, chosen: Selection) -> AsyncIterator[Found]:
+    async for row in chosen.flows(store):
         history = await read_history(store, row)
         if len(history.entries) < row.length - row.base and await store.get(row.id) is None:
             continue  # it was pruned meanwhile

@@ -20,9 +20,10 @@ from ergon_cli.options import State, shared
 from ergon_cli.progress import Progress
 from ergon_cli.render import say, say_json
 from ergon_cli.replays import exit_code, report_line, show_patches, show_report, summary_line
+from ergon_cli.selecting import Selection, selecting
 from ergon_cli.sources import Source, flows_matching, flows_named
 from ergon_cli.stores import existing_store
-from ergon_runtime import Status, registry
+from ergon_runtime import registry
 from ergon_runtime.histories import FlowHistory
 from ergon_runtime.patches import PatchTally
 from ergon_runtime.replay import ReplayReport, Verdict, replay_history
@@ -32,39 +33,24 @@ app = typer.Typer()
 
 @app.command("replay", epilog="\b\nExamples:\n  ergon replay A-17 -m flows\n  ergon replay --all --status waiting")
 @shared
+@selecting
 async def replay(
     state: State,
+    chosen: Selection,
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Flow ids, or unique parts of them.")] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every flow of the types loaded.")] = False,
-    status: Annotated[list[Status] | None, typer.Option("--status", help="With --all: only these; repeat it.")] = None,
-    flow: Annotated[
-        list[str] | None, typer.Option("--flow", metavar="TYPE", help="With --all: only these; repeat it.")
-    ] = None,
 ) -> ExitCode:
     """Check that the flow code of today fits what is recorded. No step runs, nothing is written."""
-    _check_choice(ids, status, flow, every=all_)
+    chosen.check(ids, "replay")
     config = state.load()
     async with existing_store(config, read_only=True) as store:
         identity = await store.identity()
     under_hash_seed(identity.hash_seed)
     async with existing_store(config, read_only=True) as store:
         loaded = load_flows(config, registry)
-        if all_:
-            for name in flow or ():
-                find_flow(loaded, name)
-            source = flows_matching(store, status or (), flow or ())
-        else:
-            source = flows_named(store, ids or ())
+        for name in chosen.types:
+            find_flow(loaded, name)
+        source = await flows_matching(store, chosen) if chosen.every else flows_named(store, ids or ())
         return await _replay_source(source, as_json=state.json)
-
-
-def _check_choice(ids: list[str] | None, status: list[Status] | None, flow: list[str] | None, *, every: bool) -> None:
-    if every and ids:
-        raise CommandError(ExitCode.USAGE, "give flow ids or --all, not both", "see: ergon replay --help")
-    if not every and not ids:
-        raise CommandError(ExitCode.USAGE, "which flows?", "give their ids, or --all")
-    if not every and (status or flow):
-        raise CommandError(ExitCode.USAGE, "--status and --flow go with --all", "add --all, and give no ids")
 
 
 async def _replay_source(source: Source, *, as_json: bool) -> ExitCode:

@@ -153,6 +153,8 @@ def test_status_and_flow_narrow_it_and_repeat(orders: Orders) -> None:
     narrow = ["--flow", "order", "--status", "completed", "--status", "failed"]
     assert set(orders.json("--all", *narrow)[0]) == {"done"}
     assert orders.replay("--all", "--status", "blocked") == ["0 flows replayed: 0 same"]
+    assert set(orders.json("--all", "--limit", "1")[0]) == {"hold"}
+    assert orders.replay("--all", "--sample", "3") == ["3 flows replayed: 3 same"]
 
 
 @pytest.mark.parametrize(
@@ -161,8 +163,8 @@ def test_status_and_flow_narrow_it_and_repeat(orders: Orders) -> None:
         ([], 2, "which flows?"),
         (["--json"], 2, "which flows?"),
         (["--all", "waits"], 2, "not both"),
-        (["waits", "--flow", "order"], 2, "go with --all"),
-        (["waits", "--status", "waiting"], 2, "go with --all"),
+        (["waits", "--flow", "order"], 2, "goes with --all"),
+        (["waits", "--status", "waiting"], 2, "goes with --all"),
         (["--all", "--status", "asleep"], 2, "asleep"),
         (["--all", "--flow", "odrer"], 3, "did you mean: order"),
     ],
@@ -234,6 +236,8 @@ def test_progress_is_for_a_person_alone(orders: Orders, monkeypatch: pytest.Monk
     orders.replay("--all")
     assert "looked at" not in orders.shell.err
     monkeypatch.setattr("ergon_cli.progress.is_terminal", always)
+    orders.replay("--all", "--status", "waiting")
+    assert "flows looked at: 2\x1b[K\r" in orders.shell.err, "how many wait, nobody knows beforehand"
     orders.replay("--all")
-    assert "flows looked at: 4\x1b[K\r" in orders.shell.err
+    assert f"flows looked at: [{'#' * 30}] 4 of 4\x1b[K\r" in orders.shell.err
     assert orders.shell.err.endswith("\x1b[K"), "no line is left behind"
