@@ -84,7 +84,7 @@ class Look:
         rest = self.text(data)
         while cell_width(rest) > width:
             head = _first(rest, width) or rest[0]
-            blank = head.rfind(" ") if rest[len(head)] != " " else len(head)
+            blank = len(head) if rest[len(head) :].startswith(" ") else head.rfind(" ")
             if blank > 0 and head[:blank].strip():
                 head = head[:blank]
             yield head.rstrip()

@@ -7,11 +7,12 @@ A pipe gets the table of steps instead.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TypeAlias, assert_never
 
 from ergon_cli.render import STATUS_STYLES
 from ergon_cli.screens import bars, steps
-from ergon_cli.screens.axis import Axis, Ink
+from ergon_cli.screens.axis import Axis, Ink, Span
 from ergon_cli.screens.folding import Fold, Numbered, folded, wanted
 from ergon_cli.screens.grid import GAP, Column, Row, below, cells, fit, heading, table
 from ergon_cli.screens.look import Line, Look, Part
@@ -28,18 +29,43 @@ COLUMNS = (
     Column("STARTED", 4, right=True),
     Column("TOOK", 3, right=True),
 )
+NOTABLE = 1000
+"""Milliseconds in the queue from which on they have a row."""
 NARROWEST = 16
 """Columns of bars, below which there are none."""
 WIDEST = 100
 
 
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The time until a worker first took the flow."""
+
+    start: int
+    end: int
+
+
+Item: TypeAlias = Numbered | Fold | Queued
+
+
 def draw(view: FlowView, look: Look) -> Iterator[Line]:
     """The steps with their bars; for a pipe the table of steps."""
-    if not look.terminal or not view.steps:
+    if not look.terminal:
         yield from steps.draw(view, look)
         return
     shown = wanted(view.steps, failed=look.failed)
-    items = list[Numbered | Fold](shown) if look.full else list(folded(shown))
+    items = list[Item](shown) if look.full else list[Item](folded(shown))
+    if (queued := _queued(view, look)) is not None:
+        items.insert(0, queued)
+    if items:
+        yield from _lines(items, view, look)
+
+
+def _queued(view: FlowView, look: Look) -> Queued | None:
+    until = view.started_at if view.started_at is not None else look.now
+    return None if until - view.created_at < NOTABLE or look.failed else Queued(view.created_at, until)
+
+
+def _lines(items: Sequence[Item], view: FlowView, look: Look) -> Iterator[Line]:
     since, width = steps.began(view), look.width or 0
     rows = [_row(item, view, look, since) for item in items]
     note = [Part("+ folded; --full shows all  ", "dim")] if any(isinstance(item, Fold) for item in items) else []
@@ -60,12 +86,19 @@ def draw(view: FlowView, look: Look) -> Iterator[Line]:
     yield [*note, *bars.legend(drawn, look)]
 
 
-def _inks(item: Numbered | Fold, view: FlowView, axis: Axis) -> list[Ink]:
-    members = item.steps if isinstance(item, Fold) else (item.step,)
-    return axis.paint(span for step in members for span in bars.spans(step, view, axis.end))
+def _inks(item: Item, view: FlowView, axis: Axis) -> list[Ink]:
+    match item:
+        case Numbered(step=step):
+            return axis.paint(bars.spans(step, view, axis.end))
+        case Fold(steps=members):
+            return axis.paint(span for step in members for span in bars.spans(step, view, axis.end))
+        case Queued(start=start, end=end):
+            return axis.paint([Span(start, end, Ink.DELAY, Ink.OPEN if view.started_at is None else None)])
+        case _:
+            assert_never(item)
 
 
-def _row(item: Numbered | Fold, view: FlowView, look: Look, since: int) -> Row:
+def _row(item: Item, view: FlowView, look: Look, since: int) -> Row:
     match item:
         case Numbered(n=n, step=step):
             key, _, status, tries, started, took, _ = steps.cells(step, view, look, since)
@@ -76,6 +109,11 @@ def _row(item: Numbered | Fold, view: FlowView, look: Look, since: int) -> Row:
             name = f"+ {len(members):,} x {first.name}"
             styles = {"KEY": "dim", "STATUS": STATUS_STYLES[first.status]}
             return Row(("", name, first.status, _tries(members), "", _range(members, view, look)), styles)
+        case Queued(start=start, end=end):
+            cells = ("", "(queued)", "", "", f"+{duration(start - since)}", duration(end - start))
+            return Row(cells, {"KEY": "dim"})
+        case _:
+            assert_never(item)
 
 
 def _below(step: StepView, since: int, look: Look) -> list[str]:

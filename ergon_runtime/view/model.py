@@ -250,6 +250,8 @@ class FlowView:
     queue: str = "default"
     lease_until: int | None = None
     """When the lease of `worker` ends."""
+    started_at: int | None = None
+    """When a worker first took it."""
 
     def idempotency_key(self, step: StepView) -> str | None:
         """What the bodies of a step of this flow tell the outer world; None for what has no body."""

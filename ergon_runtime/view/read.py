@@ -100,6 +100,7 @@ def _view(row: FlowRow, why: Why | None, attempt: int) -> FlowView:
         entries=row.length - row.base,
         queue=queue_of(row.lane, row.type, row.version),
         lease_until=row.due if row.owner else None,
+        started_at=row.started,
     )
 
 
