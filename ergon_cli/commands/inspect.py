@@ -1,30 +1,50 @@
-"""`ergon inspect`: one flow from top to bottom: why it is not over, what helps, its arguments, then the view asked for.
+"""`ergon inspect`: one flow from top to bottom: why it is not over, what helps, its arguments, then the view asked for;
+or one step of it.
 
-The views are in `ergon_cli/screens`, by name. With `--json` it is the flow's JSON, whatever the view.
+The views are in `ergon_cli/screens`, by name. With `--json` it is the flow's JSON, whatever the view, but for events:
+those are a line each.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from ergon_cli.exits import CommandError, ExitCode, show_error
 from ergon_cli.ids import resolve
+from ergon_cli.keys import find_step, means_step, nearest
 from ergon_cli.options import State, shared
 from ergon_cli.render import say, say_json
-from ergon_cli.screens import VIEWS, ViewName, head
+from ergon_cli.screens import ViewName, events, page
 from ergon_cli.screens.look import look_at, show
+from ergon_cli.screens.step import detail_of, draw
 from ergon_cli.stores import existing_store
 from ergon_runtime import Store
 from ergon_runtime.view import FlowView, view_flow
 
 app = typer.Typer()
-IdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="Flow ids, or unique parts of them.")]
+IdsArgument = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="Flow ids, or unique parts of them; or a flow and a step of it.")
+]
 ViewOption = Annotated[ViewName, typer.Option("--view", help="What to show of it.")]
+StepOption = Annotated[str | None, typer.Option("--step", metavar="KEY", help="Show this step of the flow alone.")]
 FullOption = Annotated[bool, typer.Option("--full", help="Fold no rows and cut no values.")]
 FailedOption = Annotated[bool, typer.Option("--failed", help="Only steps that failed or are open.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be shown of a flow: this view, or this step."""
+
+    view: ViewName
+    step: str | None
+    full: bool
+    failed: bool
+    json: bool
 
 
 @app.command("inspect", epilog="Example: ergon inspect A-17")
@@ -33,30 +53,68 @@ async def inspect(
     state: State,
     ids: IdsArgument,
     view: ViewOption = ViewName.TIMELINE,
+    step: StepOption = None,
     full: FullOption = False,
     failed: FailedOption = False,
 ) -> ExitCode:
     """Show a flow: why it is not over, its steps, its end. Nothing of the user's is imported."""
+    if step is not None and len(ids) > 1:
+        raise CommandError(ExitCode.USAGE, "--step is of one flow", "give one id")
     worst = ExitCode.OK
     async with existing_store(state.load(), read_only=True) as store:
+        first = await _first_of_two(store, ids) if len(ids) == 2 else None
+        if first is not None and await means_step(store, first, ids[1]):
+            ids, step = ids[:1], ids[1]
+        if step is not None and view is not ViewName.TIMELINE:
+            raise CommandError(ExitCode.USAGE, f"--view {view} is of a flow, not of a step", "leave one of them out")
+        wish = Wish(view, step, full, failed, state.json)
         for place, part in enumerate(ids):
             try:
-                flow, now = await _flow(store, part)
+                await _show(store, part, wish, below=place > 0)
             except CommandError as error:
-                show_error(error, as_json=state.json)
+                show_error(_neither(error, part, first) if place else error, as_json=state.json)
                 worst = max(worst, error.code)
-                continue
-            if state.json:
-                say_json(flow.to_json())
-                continue
-            if place:
-                say("")
-            look = look_at(sys.stdout, now=now, full=full, failed=failed)
-            show(head.draw(flow, look), look)
-            show([("",)], look)
-            show(await VIEWS[view](store, flow, look), look)
-            show(head.traceback(flow), look)
     return worst
+
+
+async def _show(store: Store, part: str, wish: Wish, *, below: bool) -> None:
+    """Show a flow, or its step. Raises CommandError, StoreError."""
+    flow, now = await _flow(store, part)
+    if wish.json:
+        await _show_json(store, flow, wish)
+        return
+    look = look_at(sys.stdout, now=now, full=wish.full, failed=wish.failed)
+    if wish.step is None:
+        lines = await page(store, flow, wish.view, look)
+    else:
+        lines = list(draw(await detail_of(store, flow, find_step(flow, wish.step)), look))
+    if below:
+        say("")
+    show(lines, look)
+
+
+async def _show_json(store: Store, flow: FlowView, wish: Wish) -> None:
+    if wish.step is not None:
+        say_json((await detail_of(store, flow, find_step(flow, wish.step))).to_json())
+    elif wish.view is ViewName.EVENTS:
+        for event in await events.read(store, flow):
+            say_json(event.to_json())
+    else:
+        say_json(flow.to_json())
+
+
+async def _first_of_two(store: Store, ids: list[str]) -> FlowView | None:
+    """The first of two flows, of which the second may be meant to be a step."""
+    with contextlib.suppress(CommandError):
+        return (await _flow(store, ids[0]))[0]
+    return None
+
+
+def _neither(error: CommandError, part: str, first: FlowView | None) -> CommandError:
+    """What follows a flow's id is no other flow, and no step of that one."""
+    if first is None or error.code is not ExitCode.NOT_FOUND:
+        return error
+    return CommandError(error.code, f"no flow {part!r}, and no step of flow {first.id}", nearest(first, part))
 
 
 async def _flow(store: Store, part: str) -> tuple[FlowView, int]:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import TypeAlias
 
-from ergon_cli.screens import steps, timeline, tree
+from ergon_cli.screens import error, events, head, io, steps, timeline, tree
 from ergon_cli.screens.look import Line, Look
 from ergon_runtime import Store
 from ergon_runtime.view import FlowView
@@ -33,11 +33,25 @@ class ViewName(StrEnum):
     TIMELINE = "timeline"
     STEPS = "steps"
     TREE = "tree"
+    EVENTS = "events"
+    IO = "io"
+    ERROR = "error"
 
 
 VIEWS: Mapping[ViewName, Screen] = {
     ViewName.TIMELINE: of_flow(timeline.draw),
     ViewName.STEPS: of_flow(steps.draw),
     ViewName.TREE: tree.screen,
+    ViewName.EVENTS: events.screen,
+    ViewName.IO: of_flow(io.draw),
+    ViewName.ERROR: error.screen,
 }
 """Every view by its name."""
+OF_STEPS = (ViewName.TIMELINE, ViewName.STEPS)
+"""Views below which the traceback stands that a flow failed with."""
+
+
+async def page(store: Store, view: FlowView, name: ViewName, look: Look) -> list[Line]:
+    """All that is shown of a flow. Raises StoreError."""
+    below = head.traceback(view) if name in OF_STEPS else ()
+    return [*head.draw(view, look), ("",), *await VIEWS[name](store, view, look), *below]

@@ -127,11 +127,10 @@ def in_words(entry: Entry) -> str:
         case StepEnded():
             tries = f" after {entry.attempts} tries" if entry.attempts > 1 else ""
             unknown = ", the outcome is unknown" if entry.unknown else ""
-            return (
-                f"{_end(entry.value, entry.error)}{tries} on {entry.worker}{unknown}{_what(entry.value, entry.error)}"
-            )
+            end = "failed" if entry.error is not None else "completed"
+            return f"{end}{tries}{unknown}{_what(entry.value, entry.error)} (on {entry.worker})"
         case StepStopped():
-            return f"stopped on {entry.worker}: the flow no longer waited for it"
+            return f"stopped: the flow no longer waited for it (on {entry.worker})"
         case TimerFired():
             return f"{'sleep is over' if entry.sleep else 'time is up'}, due {iso(entry.due)}"
         case SignalReceived():
@@ -154,7 +153,7 @@ def _marker(entry: Marker) -> str:
             return f"began{version}, Python {entry.python}"
         case AttemptFailed():
             after = f"try {entry.attempt + 1} due {iso(entry.due)}"
-            return f"try {entry.attempt} failed on {entry.worker}, {after}{_what(None, entry.error)}"
+            return f"try {entry.attempt} failed{_what(None, entry.error)} (on {entry.worker}), {after}"
         case StepBegun():
             return "begins, at most once"
         case ChildCreated():
@@ -183,10 +182,6 @@ def _life(entry: LifeMarker) -> str:
             return f"forked from {entry.source} before its entry {entry.cut}"
         case _:
             assert_never(entry)
-
-
-def _end(value: str | None, error: str | None) -> str:
-    return "failed" if error is not None else "completed"
 
 
 def _what(value: str | None, error: str | None) -> str:

@@ -33,12 +33,16 @@ AT = "2023-11-14T22:13:20.000Z"
 RETRIED = Retried("", START, 2, 2, 1, True, START, error("OSError", "no\n  luck"))
 WORDS: list[tuple[Entry, str | None, str]] = [
     (STARTED, None, "began, Python 3.11"),
-    (ended("pay"), "pay", "completed on w1: 1"),
-    (ended("pay", '{"a":"é"}', attempts=3), "pay", 'completed after 3 tries on w1: {"a": "é"}'),
-    (ended("pay", None, error("OSError", "two\nlines")), "pay", "failed on w1: OSError: two lines"),
-    (dataclasses.replace(ended("pay", None, error()), unknown=True), "pay", "failed on w1, the outcome is unknown"),
-    (tried("pay", 1, START), "pay", f"try 1 failed on w1, try 2 due {AT}: OSError: busy"),
-    (StepStopped("pay", START, "d", "pay", "{}", 1, None, "w1"), "pay", "stopped on w1: the flow no longer waited"),
+    (ended("pay"), "pay", "completed: 1 (on w1)"),
+    (ended("pay", '{"a":"é"}', attempts=3), "pay", 'completed after 3 tries: {"a": "é"} (on w1)'),
+    (ended("pay", None, error("OSError", "two\nlines")), "pay", "failed: OSError: two lines (on w1)"),
+    (dataclasses.replace(ended("pay", None, error()), unknown=True), "pay", "failed, the outcome is unknown: "),
+    (tried("pay", 1, START), "pay", f"try 1 failed: OSError: busy (on w1), try 2 due {AT}"),
+    (
+        StepStopped("pay", START, "d", "pay", "{}", 1, None, "w1"),
+        "pay",
+        "stopped: the flow no longer waited for it (on w1)",
+    ),
     (StepBegun("pay", START, "d", "pay"), "pay", "begins, at most once"),
     (TimerFired("sleep", START, "d", "sleep", True, START, START), "sleep", f"sleep is over, due {AT}"),
     (TimerFired("0/t", START, "d", "t", False, START, START), "0/t", f"time is up, due {AT}"),
