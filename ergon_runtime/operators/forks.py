@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ergon_runtime.core.drafts import Draft
-from ergon_runtime.core.entries import ChildCreated, ChildEnded, Forked, Outcome, Recorded, pack
+from ergon_runtime.core.entries import ChildCreated, ChildEnded, Forked, Outcome, Recorded, SignalReceived, pack
 from ergon_runtime.core.flows import FLOW_ID, FlowRow, Status
 from ergon_runtime.core.history import History
 from ergon_runtime.errors import FlowNotFound, OperatorRefused
@@ -125,7 +125,6 @@ async def plan_fork(
     original = row.args if span.args is None else span.args.encode()
     if args is not None:
         check_json(row, "the arguments", args)
-    left_out = [] if signals else operations(record for record in span.records if record.seq < cut)
     return ForkPlan(
         source=row.id,
         new_id=fork_id,
@@ -137,7 +136,7 @@ async def plan_fork(
         again=reruns(operations(present_epoch(span.records)), after.pool),
         edited_args=args is not None and args != original,
         edited=tuple(results or {}),
-        dropped=tuple(each.shown for each in left_out if each.entry.kind == "signal"),
+        dropped=() if signals else _signals(span.records, cut),
         row=_new_row(row, fork_id, original if args is None else args, len(ours) + 1),
         entries=tuple(pack(record.entry, record.commit) for record in ours),
         marker=marker,
@@ -207,6 +206,12 @@ def _cut_of(begun: FlowRow | None, source: FlowRow, from_step: str) -> int | Non
     if unfinished is None or (unfinished.source, unfinished.from_step) != (source.id, from_step):
         return None
     return unfinished.cut
+
+
+def _signals(records: Sequence[Recorded], cut: int) -> tuple[str, ...]:
+    """The keys of the signals received before a cut."""
+    before = operations(record for record in records if record.seq < cut)
+    return tuple(each.shown for each in before if isinstance(each.entry, SignalReceived))
 
 
 async def _ended_children(store: Store, kept: Sequence[Recorded]) -> list[Recorded]:
