@@ -20,6 +20,8 @@ from ergon_runtime.stores.contract import Store
 
 log = logging.getLogger(__name__)
 
+LOOK: Final = 1.0
+"""Seconds after which a keeper asks for news."""
 _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -56,7 +58,8 @@ class Keeper:
     unsafe because the store was busy once.
 
     `held` lists the leases; `beat` is the worker's sign of life; `deliver` gets a flow's mail, or None when its lease
-    is lost. All three are called from the keeper's thread.
+    is lost; `news` says whether a sign of life should come before its turn, which it then does once in LOOK seconds at
+    most. All four are called from the keeper's thread.
     """
 
     def __init__(
@@ -67,9 +70,10 @@ class Keeper:
         beat: Callable[[], Beat],
         deliver: Callable[[HeldLease, tuple[Message, ...] | None], None],
         boot: Callable[[], float] = boot_seconds,
+        news: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store, self._length, self._held, self._beat, self._deliver = store, length, held, beat, deliver
-        self._boot = boot
+        self._boot, self._news = boot, news
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -124,13 +128,39 @@ class Keeper:
             self._stop.set()
         try:
             while not self._stop.is_set():
-                pause = self._length / (3_000 if await self.renew() else 30_000)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._stop.wait()
+                if await self.renew():
+                    await self._tell_news(self._length / 3_000)
+                else:
+                    await self._pause(self._length / 30_000)
             await self._sign_off()
         finally:
             await self._store.close()
+
+    async def _tell_news(self, pause: float) -> None:
+        """Pause until the next renewal, and show signs of life before if there are news."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + pause
+        while (left := end - clock()) > 0:
+            stopped = await self._pause(min(LOOK, left))
+            if stopped or (left > LOOK and self._news() and not await self._show()):
+                return
+
+    async def _pause(self, seconds: float) -> bool:
+        """Pause; whether it was asked to stop."""
+        assert self._stop is not None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        return self._stop.is_set()
+
+    async def _show(self) -> bool:
+        """Show a sign of life and renew nothing; False if the store failed."""
+        try:
+            await self._store.extend((), self._length, self._beat())
+        except StoreError as error:
+            log.info("no sign of life could be given: %s", error)
+            return False
+        return True
 
     async def renew(self) -> bool:
         """Renew all leases once, and show a sign of life; False if the store failed."""
@@ -157,7 +187,7 @@ class Keeper:
 
     async def _sign_off(self) -> None:
         beat = self._beat()
-        gone = Beat(beat.worker, beat.lanes, 0, beat.host, beat.pid, beat.concurrency)
+        gone = Beat(beat.worker, beat.lanes, 0)
         try:
             await self._store.extend([], self._length, gone)
         except StoreError as error:

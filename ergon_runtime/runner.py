@@ -32,6 +32,7 @@ from ergon_runtime.core.decide import (
     decide,
     finish,
 )
+from ergon_runtime.core.doing import RunningStep
 from ergon_runtime.core.drafts import Draft
 from ergon_runtime.core.entries import Outcome, Recorded, Started
 from ergon_runtime.core.faults import Fault, FaultKind
@@ -77,7 +78,7 @@ class Runner:
         self._mail_is_stale = self._draining = False
         self._wake = asyncio.Event()
 
-    # --- what the worker tells it
+    # --- what the worker tells it, or asks
     def notice(self) -> None:
         """The flow has new mail."""
         self._mail_is_stale = True
@@ -87,6 +88,14 @@ class Runner:
         """The lease was renewed, or found lost."""
         if self.held.lost:
             self._wake.set()
+
+    def tell_steps(self) -> list[RunningStep]:
+        """The tries that run, to be told to others. Any thread may ask."""
+        return self._bodies.tell() if self._bodies is not None else []
+
+    def has_untold(self, began_before: int) -> bool:
+        """Whether a try runs that nobody was told of, though it began before this time. Any thread may ask."""
+        return self._bodies is not None and self._bodies.untold(began_before)
 
     def drain(self) -> None:
         """Let running steps end, then hand the flow back."""

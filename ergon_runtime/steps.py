@@ -25,6 +25,7 @@ from typing import Any
 
 from ergon_runtime.codec import UNHINTED, encode_error, for_hint
 from ergon_runtime.core.decide import StepEntry
+from ergon_runtime.core.doing import RunningStep
 from ergon_runtime.core.drafts import Draft
 from ergon_runtime.core.entries import AttemptFailed, StepBegun, StepEnded, StepStopped
 from ergon_runtime.core.heartbeats import Heartbeat
@@ -49,13 +50,13 @@ class _Fenced(Exception):
 class Body:
     """One running try of a step."""
 
-    __slots__ = ("alarm", "attempt", "call", "late", "limit", "op", "started", "stop_asked", "task", "unheard")
+    __slots__ = ("alarm", "attempt", "call", "late", "limit", "op", "started", "stop_asked", "task", "told", "unheard")
 
     def __init__(self, op: StepOp, call: StepCall, attempt: int, started: int) -> None:
         self.op, self.call, self.attempt, self.started = op, call, attempt, started
         self.limit = TryTimeout(call.definition.timeout, call.definition.heartbeat_timeout)
         self.task: asyncio.Task[Any] | None = None
-        self.stop_asked = self.late = False
+        self.stop_asked = self.late = self.told = False
         self.alarm: asyncio.TimerHandle | None = None
         self.unheard: tuple[str | None] | None = None
         """What a thread has told and the loop not heard yet."""
@@ -96,6 +97,20 @@ class StepBodies:
     def beat(self) -> bool:
         """Whether heartbeats are worth a commit of their own."""
         return self._pause is None and self._machine.open.heartbeats.untold
+
+    def tell(self) -> list[RunningStep]:
+        """The tries that run, to be told to others. Any thread may ask."""
+        found: list[RunningStep] = []
+        for body in list(self._bodies.values()):
+            if not body.late:
+                body.told = True
+                found.append(RunningStep(self._machine.id, self._machine.life, body.op.key, body.attempt, body.started))
+        return found
+
+    def untold(self, began_before: int) -> bool:
+        """Whether a try runs that nobody was told of, though it began before this time. Any thread may ask."""
+        bodies = list(self._bodies.values())
+        return any(not (body.told or body.late) and body.started < began_before for body in bodies)
 
     def committed(self, draft: Draft) -> None:
         """A draft was committed: what is in it is not to be committed again."""

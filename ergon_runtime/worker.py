@@ -19,6 +19,7 @@ from contextvars import Context
 from datetime import timedelta
 from typing import Self
 
+from ergon_runtime.core.doing import pack_doing
 from ergon_runtime.core.flows import (
     Beat,
     ClaimRequest,
@@ -45,6 +46,8 @@ BATCH = 64
 """Flows claimed at once."""
 POLL = 1.0
 """Seconds after which a worker looks at the store even if nothing told it to."""
+SETTLED = 500
+"""Milliseconds for which a step has to run before the worker tells of it out of turn."""
 HURRY = 2000
 """A flow due within so many milliseconds keeps a `--burst` worker from ending."""
 
@@ -147,7 +150,7 @@ class RunningWorker:
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []
         self._keeper = Keeper(
-            engine.store.clone(), engine.lease, self._held, self._beat, self._from_keeper, engine.boot
+            engine.store.clone(), engine.lease, self._held, self._beat, self._from_keeper, engine.boot, self._has_news
         )
 
     async def __aenter__(self) -> Self:
@@ -343,9 +346,23 @@ class RunningWorker:
         return [runner.held for runner in list(self._runners.values())]
 
     def _beat(self) -> Beat:
+        """Called in the keeper's thread."""
+        runners = list(self._runners.values())
         return Beat(
-            self.engine.worker, self.lanes, self.engine.lease, socket.gethostname(), os.getpid(), self.concurrency
+            worker=self.engine.worker,
+            lanes=self.lanes,
+            silence=self.engine.lease,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            concurrency=self.concurrency,
+            busy=len(runners),
+            doing=pack_doing(step for runner in runners for step in runner.tell_steps()),
         )
+
+    def _has_news(self) -> bool:
+        """Whether a step has run for a while and no sign of life told of it. Called in the keeper's thread."""
+        before = self.engine.clock() - SETTLED
+        return any(runner.has_untold(before) for runner in list(self._runners.values()))
 
     def _from_keeper(self, held: HeldLease, mail: tuple[Message, ...] | None) -> None:
         """Called in the keeper's thread."""

@@ -218,6 +218,10 @@ class Beat:
     host: str = ""
     pid: int = 0
     concurrency: int = 0
+    busy: int = 0
+    """How many flows it advances now."""
+    doing: bytes = b""
+    """Which step bodies run now (core/doing.py); empty: it does not tell. Stores do not look into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +236,10 @@ class WorkerRow:
     seen: int
     until: int
     """Live while the store's clock is below this."""
+    busy: int = 0
+    """How many flows it advanced when it was seen."""
+    doing: bytes = b""
+    """Which step bodies ran then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ class MemoryState:
         """Live workers, by name."""
         now = self.clock()
         rows = (
-            WorkerRow(b.worker, b.lanes, b.host, b.pid, b.concurrency, seen, seen + b.silence)
+            WorkerRow(b.worker, b.lanes, b.host, b.pid, b.concurrency, seen, seen + b.silence, b.busy, b.doing)
             for _, (b, seen) in sorted(self.beats.items())
         )
         return [row for row in rows if row.until > now]

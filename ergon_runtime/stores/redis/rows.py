@@ -83,8 +83,9 @@ def request(value: ClaimRequest, tokens: Sequence[str]) -> Iterator[Argument]:
 def beat(value: Beat | None) -> tuple[Argument, ...]:
     """A sign of life."""
     if value is None:
-        return ("",) * 6
-    return value.worker, json.dumps(value.lanes), value.host, value.pid, value.concurrency, value.silence
+        return ("",) * 8
+    about = value.worker, json.dumps(value.lanes), value.host, value.pid, value.concurrency
+    return *about, value.silence, value.busy, value.doing
 
 
 def claim(row: Sequence[Any], now: int) -> Claim:
@@ -160,9 +161,18 @@ def flow_row(answer: Sequence[Any]) -> FlowRow:
 
 def worker(row: Sequence[bytes]) -> WorkerRow:
     """A worker as others see it."""
-    name, lanes, host, pid, concurrency, seen, until = row
-    numbers = [int(number) for number in (pid, concurrency, seen, until)]
-    return WorkerRow(name.decode(), tuple(json.loads(lanes)), host.decode(), *numbers)
+    name, lanes, host, pid, concurrency, seen, until, busy, doing = row
+    return WorkerRow(
+        worker=name.decode(),
+        lanes=tuple(json.loads(lanes)),
+        host=host.decode(),
+        pid=int(pid),
+        concurrency=int(concurrency),
+        seen=int(seen),
+        until=int(until),
+        busy=int(busy),
+        doing=doing,
+    )
 
 
 def known(status: bytes) -> Status:

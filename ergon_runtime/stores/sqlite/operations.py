@@ -62,6 +62,7 @@ _PRUNE = (
 _PRUNE_NAMES = """DELETE FROM sent WHERE target = '' AND at < ? AND NOT EXISTS (SELECT 1 FROM message m
     WHERE m.channel = sent.channel AND m.id = sent.id AND m.place IN ('kept', 'reserved'))"""
 _PRUNE_WORKERS = "DELETE FROM worker WHERE until < ?"
+_PRUNE_DOING = "DELETE FROM doing WHERE worker NOT IN (SELECT worker FROM worker)"
 
 
 class Operations:
@@ -164,6 +165,7 @@ class Operations:
             self._conn.executemany(statement, gone)
         self._conn.execute(_PRUNE_NAMES, (before,))
         self._conn.execute(_PRUNE_WORKERS, (before,))
+        self._conn.execute(_PRUNE_DOING)
         return len(gone)
 
     def count(self, kind: Kind) -> int:

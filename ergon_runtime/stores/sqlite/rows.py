@@ -27,9 +27,15 @@ _NEW = """INSERT INTO flow (id, type, version, lane, priority, parent, status, d
 _INPUT = "INSERT INTO input (flow, args, seed) VALUES (?, ?, ?)"
 CLAIMED = """SELECT type, version, args, seed, parent, status, head, length, base, started, due, recoveries, deaths,
     alone, note FROM flow f JOIN input i ON i.flow = f.id WHERE f.id = ?"""
-_WORKERS = "SELECT worker, lanes, host, pid, concurrency, seen, until FROM worker WHERE until > ? ORDER BY worker"
+_WORKERS = (
+    """SELECT worker, lanes, host, pid, concurrency, seen, until{} FROM worker{} WHERE until > ? ORDER BY worker"""
+)
+_UNTOLD = _WORKERS.format("", "")
+_TOLD = _WORKERS.format(", ifnull(busy, 0), ifnull(steps, x'')", " LEFT JOIN doing USING (worker, seen)")
+_HAS_DOING = "SELECT count(*) FROM sqlite_schema WHERE name = 'doing'"
 _BEAT = "INSERT OR REPLACE INTO worker VALUES (?, ?, ?, ?, ?, ?, ?)"
-_SIGN_OFF = "DELETE FROM worker WHERE worker = ?"
+_TELL = "INSERT OR REPLACE INTO doing VALUES (?, ?, ?, ?)"
+_SIGN_OFF = ("DELETE FROM worker WHERE worker = ?", "DELETE FROM doing WHERE worker = ?")
 
 Columns = tuple[Any, ...]
 """A row: SQLite's columns have no types of their own."""
@@ -105,14 +111,17 @@ def claimed(lease: Lease, row: Columns, now: int, mail: tuple[Message, ...]) -> 
 
 def workers(conn: sqlite3.Connection, now: int) -> list[WorkerRow]:
     """Live workers, by name."""
-    rows = conn.execute(_WORKERS, (now,)).fetchall()
+    told = conn.execute(_HAS_DOING).fetchone()[0]  # not in a file of an older Ergon that is only read
+    rows = conn.execute(_TOLD if told else _UNTOLD, (now,)).fetchall()
     return [WorkerRow(worker, tuple(json.loads(lanes)), *rest) for worker, lanes, *rest in rows]
 
 
 def beat(conn: sqlite3.Connection, sign: Beat, now: int) -> None:
     """Note a sign of life, or a worker's leave."""
     if sign.silence <= 0:
-        conn.execute(_SIGN_OFF, (sign.worker,))
+        for statement in _SIGN_OFF:
+            conn.execute(statement, (sign.worker,))
         return
     about = (sign.worker, json.dumps(sign.lanes), sign.host, sign.pid, sign.concurrency)
     conn.execute(_BEAT, (*about, now, now + sign.silence))
+    conn.execute(_TELL, (sign.worker, now, sign.busy, sign.doing))

@@ -12,7 +12,7 @@ import sqlite3
 from ergon_runtime.errors import SchemaMismatch, StoreCorrupt, StoreUnavailable
 
 APPLICATION_ID = 0x4552474F
-VERSION = 1
+VERSION = 2
 
 _FIRST = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -60,7 +60,13 @@ _FIRST = (
         concurrency INTEGER NOT NULL, seen INTEGER NOT NULL, until INTEGER NOT NULL
     ) WITHOUT ROWID""",
 )
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = (
+    # What workers do when they are `seen`. Not columns of theirs: an older Ergon writes that table by position.
+    """CREATE TABLE doing (
+        worker TEXT PRIMARY KEY, seen INTEGER NOT NULL, busy INTEGER NOT NULL, steps BLOB NOT NULL
+    ) WITHOUT ROWID""",
+)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 """What leads from version n to version n + 1."""
 
 

@@ -43,6 +43,17 @@ async def test_beat_signs_off_and_replaces(b: Bench) -> None:
 
 
 @on_each_store
+async def test_beat_tells_what_a_worker_does_until_the_next(b: Bench) -> None:
+    told = bytes(range(256))  # no store looks into it
+    await b.store.extend([], LEASE, Beat("v", (LANE,), 100, "host", 7, 3))
+    await b.store.extend([], LEASE, Beat("w", (LANE,), 100, "host", 7, 3, 2, told))
+    assert [(row.busy, row.doing) for row in await b.store.workers()] == [(0, b""), (2, told)]
+    b.clock.now += 1
+    await b.store.extend([], LEASE, Beat("w", (LANE,), 100, "host", 7, 3))
+    assert [(row.busy, row.doing) for row in await b.store.workers()] == [(0, b""), (0, b"")]
+
+
+@on_each_store
 async def test_wait_first_returns_at_once_then_sleeps(b: Bench) -> None:
     assert await asyncio.wait_for(b.store.wait("w", 60), 5) == frozenset()
     assert await b.store.wait("w", 0.01) == frozenset()

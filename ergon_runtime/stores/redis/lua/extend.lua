@@ -1,18 +1,20 @@
--- extend: ARGV[2] length, ARGV[3..8] a sign of life (worker, lanes, host, pid, concurrency, silence; worker '' for
--- none), then flow and token of each lease. Answers flow, mail, flow, mail, ... of the leases that hold.
+-- extend: ARGV[2] length, ARGV[3..10] a sign of life (worker, lanes, host, pid, concurrency, silence, busy, doing; worker
+-- '' for none), then flow and token of each lease. Answers flow, mail, flow, mail, ... of the leases that hold.
 local length = tonumber(ARGV[2])
 if ARGV[3] ~= '' then
   local silence = tonumber(ARGV[8])
   if silence > 0 then
     redis.call('HSET', P .. 'workers', ARGV[3],
       cmsgpack.pack({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], string.format('%.0f', now), string.format('%.0f', now + silence) }))
+    redis.call('HSET', P .. 'doing', ARGV[3], cmsgpack.pack({ string.format('%.0f', now), ARGV[9], ARGV[10] }))
   else
     redis.call('HDEL', P .. 'workers', ARGV[3])
+    redis.call('HDEL', P .. 'doing', ARGV[3])
     redis.call('DEL', P .. 'news:' .. ARGV[3])
   end
 end
 local held = {}
-for i = 9, #ARGV, 2 do
+for i = 11, #ARGV, 2 do
   local key = P .. 'f:' .. ARGV[i]
   local row = redis.call('HMGET', key, 'token', 'lane', 'lease_length')
   if row[1] and row[1] == ARGV[i + 1] then

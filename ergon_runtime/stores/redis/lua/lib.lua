@@ -22,6 +22,7 @@
 --   names, alive        zset and set: ids sent to names by time; those whose message is kept or reserved
 --   all, ended, s=<status>, kids:<parent>   zsets of flows by time created (ended: by time ended)
 --   workers             hash    signs of life;  news:<worker> zset: its flows that got mail, by the counter
+--   doing               hash    worker -> when it was seen, how many flows it advanced, and which steps ran then
 --   meta                hash    store_id, hash_seed, schema, counter, run_id
 
 local P = KEYS[1]

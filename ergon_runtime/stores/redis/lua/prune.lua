@@ -25,6 +25,7 @@ local signs = redis.call('HGETALL', P .. 'workers')
 for i = 1, #signs, 2 do
   if tonumber(cmsgpack.unpack(signs[i + 1])[6]) < tonumber(ARGV[2]) then
     redis.call('HDEL', P .. 'workers', signs[i])
+    redis.call('HDEL', P .. 'doing', signs[i])
     redis.call('DEL', P .. 'news:' .. signs[i])
   end
 end
