@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("ergon_cli.commands.replay", "Check that the flow code of today fits what is recorded."),
     "list": ("ergon_cli.commands.list", "Show flows, newest first, and why each is not over."),
     "retry": ("ergon_cli.commands.retry", "Let failed flows go on from the failure, and try blocked ones again."),
+    "fork": ("ergon_cli.commands.fork", "Run a flow again from a step, as a new flow."),
     "cancel": ("ergon_cli.commands.cancel", "Cancel flows and their children."),
     "store": ("ergon_cli.commands.store", "Copy a store to another."),
 }

@@ -97,7 +97,13 @@ def edit_arguments(flow: FlowDefinition, stored: bytes, pairs: Sequence[str]) ->
     Raises CommandError: USAGE, with everything that is wrong.
     """
     edits = parse_arguments(flow, pairs, edits=True)
-    texts = dict(members(stored.decode()))
+    try:
+        texts = dict(members(text)) if isinstance(loads(text := stored.decode()), dict) else None
+    except ValueError:
+        texts = None
+    if texts is None:
+        said = f"the stored arguments of flow {flow.name} are no JSON object"
+        raise CommandError(ExitCode.USAGE, said, "nothing in them can be changed: leave -a out")
     for parameter in flow.parameters:
         if parameter.name in edits:
             where = f"argument {parameter.name} of flow {flow.name}"

@@ -16,7 +16,7 @@ from ergon_cli.render import note
 from ergon_cli.selecting import Selection
 from ergon_cli.starting import worker_command
 from ergon_runtime import FlowRow, Store
-from ergon_runtime.errors import FlowNotFound, OperatorRefused
+from ergon_runtime.errors import CodecError, FlowNotFound, OperatorRefused
 
 
 class Batch:
@@ -76,10 +76,10 @@ class Batch:
                     self.tell(f"{row.id}: is {row.status} meanwhile, and left alone")
                     continue
                 await work(row)
-            except OperatorRefused as error:
-                self.refuse(as_command_error(error))
             except FlowNotFound as error:
                 self.refuse(CommandError(ExitCode.NOT_FOUND, f"{error}", "see what there is: ergon list"))
+            except (OperatorRefused, CodecError, CommandError) as error:
+                self.refuse(as_command_error(error))
             finally:
                 self._progress.clear()
 

@@ -25,6 +25,10 @@ class Shop:
     environ: dict[str, str] = field(default_factory=dict)
     workers: list[Process] = field(default_factory=list)
 
+    def place(self) -> dict[str, Any]:
+        """What subprocess.run needs to run something else here."""
+        return {"env": self._environment(), "cwd": self.folder}
+
     def run(
         self, *args: str, code: int | None = 0, given: str | None = None, **more: Any
     ) -> subprocess.CompletedProcess[str]:

@@ -202,3 +202,10 @@ def test_edits_that_do_not_fit_are_told_like_arguments() -> None:
     assert "order_id  given twice" in text
     assert "express" in text
     assert "missing" not in text
+
+
+@pytest.mark.parametrize("stored", [b"[1]", b"{", b"\xff", b"null"])
+def test_stored_arguments_that_are_no_object_are_not_edited(stored: bytes) -> None:
+    with pytest.raises(CommandError, match="the stored arguments of flow order are no JSON object") as caught:
+        edit_arguments(flow_definition(order), stored, ["order_id=A"])
+    assert caught.value.code == 2

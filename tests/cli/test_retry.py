@@ -200,15 +200,15 @@ def test_refusal_of_one_flow_stops_no_other(ergon: Shell) -> None:
     in_store(lambda store: failed(Scene(store), "A-3", [STARTED]))
     assert ergon("retry", "--all", "--from", "weigh", "--yes", "--status", "failed") == 2
     assert ergon.out.splitlines() == ["A-2", "A-1"]
-    assert "error: flow A-3 has no 'weigh': nothing is recorded of it\n  ergon inspect A-3\n" in ergon.err
+    assert "'weigh' is not recorded: there is none\n  ergon inspect A-3\n" in ergon.err
 
 
 REFUSALS: list[tuple[list[str], int, str, str]] = [
     (["done"], 2, "flow done is completed", "ergon fork done --from STEP"),
     (["waits"], 2, "flow waits is not over: it is waiting and goes on by itself", "ergon inspect waits"),
     (["nosuch"], 3, "no flow 'nosuch'", "see what there is: ergon list"),
-    (["A", "--from", "chrge"], 2, "flow A has no 'chrge': there is charge", "ergon inspect A"),
-    (["A", "--from", "x\x1b[2J"], 2, "flow A has no 'x\\x1b[2J': there is", "ergon inspect A"),
+    (["A", "--from", "chrge"], 2, "'chrge' is not recorded: there is charge", "ergon inspect A"),
+    (["A", "--from", "x\x1b[2J"], 2, "'x\\x1b[2J' is not recorded: there is", "ergon inspect A"),
     (["A", "--adopt"], 2, "flow A is failed: only blocked flows are adopted", "ergon retry A"),
     (["A", "--adopt", "--from", "charge"], 2, "--adopt and --from do not go together", "leave one of them out"),
     (["--all"], 2, "ergon retry --all asks first, and there is no terminal", "add --yes, or --dry-run to see"),
