@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retry": ("ergon_cli.commands.retry", "Let failed flows go on from the failure, and try blocked ones again."),
     "fork": ("ergon_cli.commands.fork", "Run a flow again from a step, as a new flow."),
     "cancel": ("ergon_cli.commands.cancel", "Cancel flows and their children."),
+    "export": ("ergon_cli.commands.export", "Write flows with their journals, a line of JSON each."),
+    "import": ("ergon_cli.commands.import_", "Put exported flows into the store."),
     "store": ("ergon_cli.commands.store", "Copy a store to another."),
 }
 """Verb to module and line of the help, in the order of the help. The line begins the command's own docstring."""

@@ -18,11 +18,13 @@ from ergon_cli.hashseed import under_hash_seed
 from ergon_cli.loading import find_flow, load_flows
 from ergon_cli.options import State, shared
 from ergon_cli.progress import Progress
+from ergon_cli.recordings import are_recordings, survey
 from ergon_cli.render import say, say_json
 from ergon_cli.replays import exit_code, report_line, show_patches, show_report, summary_line
 from ergon_cli.selecting import Selection, selecting
-from ergon_cli.sources import Source, flows_matching, flows_named
+from ergon_cli.sources import Source, flows_in_files, flows_matching, flows_named
 from ergon_cli.stores import existing_store
+from ergon_cli.under_seeds import histories_of_part, is_part
 from ergon_runtime import registry
 from ergon_runtime.histories import FlowHistory
 from ergon_runtime.patches import PatchTally
@@ -37,10 +39,14 @@ app = typer.Typer()
 async def replay(
     state: State,
     chosen: Selection,
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Flow ids, or unique parts of them.")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID|FILE...", help="Flow ids, or files of exported flows.")
+    ] = None,
 ) -> ExitCode:
     """Check that the flow code of today fits what is recorded. No step runs, nothing is written."""
     chosen.check(ids, "replay")
+    if are_recordings(ids or ()):
+        return await _replay_files(ids or [], state)
     config = state.load()
     async with existing_store(config, read_only=True) as store:
         identity = await store.identity()
@@ -51,6 +57,21 @@ async def replay(
             find_flow(loaded, name)
         source = await flows_matching(store, chosen) if chosen.every else flows_named(store, ids or ())
         return await _replay_source(source, as_json=state.json)
+
+
+async def _replay_files(files: list[str], state: State) -> ExitCode:
+    """Replay histories of files, each under the hash seed that it was recorded under; no store is needed."""
+    config, held = state.load(memory=True), survey(files)
+    if is_part():
+        load_flows(config, registry)
+        for history in histories_of_part(files):
+            say_json((await _replay(history)).to_json())
+        return ExitCode.OK
+    if len(held.seeds) < 2:
+        for seed in held.seeds:
+            under_hash_seed(seed)
+        load_flows(config, registry)
+    return await _replay_source(flows_in_files(files, held), as_json=state.json)
 
 
 async def _replay_source(source: Source, *, as_json: bool) -> ExitCode:
@@ -64,11 +85,12 @@ async def _replay_source(source: Source, *, as_json: bool) -> ExitCode:
                 show_error(found, as_json=as_json)
                 worst = max(worst, found.code)
                 continue
-            report = await _replay(found)
+            report = found if isinstance(found, ReplayReport) else await _replay(found)
             counts[report.verdict] += 1
             patches.add(report)
-            _show(report, many=source.many, as_json=as_json)
-            if report.verdict != "unserved" or not source.many:  # flows of other types are no fault among many
+            of_another = report.verdict == "unserved" and source.many and not source.served
+            if not of_another:  # flows of other types are no fault among many of a store
+                _show(report, many=source.many, as_json=as_json)
                 worst = max(worst, exit_code(report))
             if source.many:
                 progress.tell(counts.total(), source.total)
@@ -86,8 +108,6 @@ async def _replay(history: FlowHistory) -> ReplayReport:
 
 def _show(report: ReplayReport, *, many: bool, as_json: bool) -> None:
     """One flow at length; of many, a line for each that is not the same."""
-    if many and report.verdict == "unserved":
-        return
     if as_json:
         say_json(report.to_json())
     elif not many:

@@ -21,7 +21,7 @@ from ergon_runtime import Status, flow, registry, wait_signal
 from ergon_runtime.core.flows import FlowQuery
 from ergon_runtime.histories import FlowHistory, history_line, read_history
 from ergon_runtime.mail import cancel_flow
-from ergon_runtime.operators import plan_retry, retry_flow
+from ergon_runtime.operators import fork_flow, plan_fork, plan_retry, retry_flow
 from tests.histories import flows
 from tests.runtime.rigs import Rig, rig, stands, virtual
 
@@ -97,6 +97,13 @@ async def adopted(world: Rig) -> None:
     await stands(handle, *ENDED)
 
 
+async def forked(world: Rig) -> None:
+    """A person forks a completed flow from the middle of its journal."""
+    await scheduled(flows.races(), ("early", 1))(world)
+    await fork_flow(world.store, await plan_fork(world.store, await world.row(), from_step="8/tell", new_id="g"))
+    await stands(world.scheduler.handle("g"), *ENDED)
+
+
 GO: tuple[tuple[str, object], ...] = (("decide", {"approved": True, "by": "ada"}),)
 SCENARIOS: dict[str, Scenario] = {
     "order": scheduled(flows.order(17), *GO),
@@ -114,6 +121,7 @@ SCENARIOS: dict[str, Scenario] = {
     "undone": scheduled(flows.undone()),
     "mended": mended,
     "adopted": adopted,
+    "forked": forked,
 }
 
 
