@@ -5,7 +5,7 @@ by one commit, if it still stands as planned for.
 """
 
 from ergon_runtime.operators.cancels import end_flow
-from ergon_runtime.operators.claims import live_children
+from ergon_runtime.operators.children import live_children
 from ergon_runtime.operators.forks import ForkPlan, fork_flow, plan_fork
 from ergon_runtime.operators.recorded import Rerun
 from ergon_runtime.operators.retries import RetryPlan, plan_retry, retry_flow

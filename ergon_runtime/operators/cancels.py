@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from ergon_runtime.core.decide import cancel_before
 from ergon_runtime.core.entries import ChildCreated, Recorded, unpack
-from ergon_runtime.core.flows import CANCEL, Claim, FlowRow, Message, Send
+from ergon_runtime.core.flows import CANCEL, Claim, FlowRow
 from ergon_runtime.journal import PAGE
-from ergon_runtime.operators.claims import commit, live_children, take
+from ergon_runtime.operators.children import cancels, live_children
+from ergon_runtime.operators.claims import commit, take
 from ergon_runtime.stores.contract import Store
 
 
@@ -23,14 +24,9 @@ async def end_flow(store: Store, row: FlowRow) -> bool:
     entries = [record.entry for record in records]
     draft = cancel_before(max((entry.at for entry in entries), default=claim.now), claim.now, message)
     own = {entry.child for entry in entries if isinstance(entry, ChildCreated) and not entry.detached}
-    sends = cancels([child for child in await live_children(store, row.id) if child in own], f"end of {row.id}")
+    sends = cancels((child for child in await live_children(store, row.id) if child in own), f"end of {row.id}")
     number = max((record.commit for record in records), default=claim.length) + 1
     return await commit(store, claim, replace(draft, sends=sends), number)
-
-
-def cancels(children: list[str], message_id: str) -> tuple[Send, ...]:
-    """What cancels these flows."""
-    return tuple(Send(child, Message(message_id, CANCEL, b"null")) for child in children)
 
 
 async def _records(store: Store, claim: Claim) -> list[Recorded]:

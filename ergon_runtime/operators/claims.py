@@ -9,14 +9,12 @@ from __future__ import annotations
 import secrets
 
 from ergon_runtime.core.drafts import Draft
-from ergon_runtime.core.flows import Claim, ClaimRequest, Commit, FlowQuery, Status
+from ergon_runtime.core.flows import Claim, ClaimRequest, Commit, Status
 from ergon_runtime.errors import LeaseLost
 from ergon_runtime.stores.contract import Store
 
 OPERATOR_LEASE = 10_000
 """Milliseconds for which an operator holds a flow."""
-CHILDREN = 10_000
-"""Children of a flow that are looked at."""
 
 
 async def take(store: Store, flow_id: str, status: Status) -> Claim | None:
@@ -64,9 +62,3 @@ async def give_back(store: Store, claim: Claim) -> None:
         await store.commit(unchanged)
     except LeaseLost:
         return
-
-
-async def live_children(store: Store, flow_id: str) -> list[str]:
-    """The ids of a flow's children that have not ended. Raises StoreError."""
-    rows = await store.list(FlowQuery(parent=flow_id, limit=CHILDREN))
-    return [row.id for row in rows if not row.status.ended]

@@ -18,10 +18,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ergon_runtime.core.drafts import Draft
-from ergon_runtime.core.entries import ChildCreated, ChildEnded, Forked, Outcome, Recorded, SignalReceived, pack
+from ergon_runtime.core.entries import Forked, Recorded, SignalReceived, pack
 from ergon_runtime.core.flows import FLOW_ID, FlowRow, Status
 from ergon_runtime.core.history import History
 from ergon_runtime.errors import FlowNotFound, OperatorRefused
+from ergon_runtime.operators.children import completed, unheard
 from ergon_runtime.operators.claims import commit, give_back, take
 from ergon_runtime.operators.prefixes import check_json, copied, edited, renumbered, span_of
 from ergon_runtime.operators.recorded import (
@@ -118,7 +119,7 @@ async def plan_fork(
         cut = find_cut(row, life, list(operations(records)), from_step)
     span = span_of(records, cut)
     kept = edited(row, span.records, copied(span.records, cut, signals=signals), cut, results or {})
-    ours = renumbered([*kept, *await _ended_children(store, kept)])
+    ours = renumbered(await _with_children(store, kept))
     history = History(ours, first_time(row))
     marker = Forked("", history.last_time, history.life + 1, history.epoch, row.id, cut)
     after = History([*ours, Recorded(len(ours), 0, marker)], first_time(row))
@@ -214,24 +215,11 @@ def _signals(records: Sequence[Recorded], cut: int) -> tuple[str, ...]:
     return tuple(each.shown for each in before if isinstance(each.entry, SignalReceived))
 
 
-async def _ended_children(store: Store, kept: Sequence[Recorded]) -> list[Recorded]:
-    """The ends of detached children of which the kept entries have the creation alone, as far as they have completed
-    since."""
-    ended = {record.entry.child for record in kept if isinstance(record.entry, ChildEnded)}
-    made = [e for record in kept if isinstance(e := record.entry, ChildCreated) and e.detached and e.child not in ended]
-    found: list[Recorded] = []
-    for entry in made:
-        child = await store.get(entry.child)
-        if child is not None and child.status is Status.COMPLETED:
-            last = (found or kept)[-1]
-            found.append(replace(last, entry=_end_of(entry, child, last.entry.at)))
-    return found
-
-
-def _end_of(made: ChildCreated, child: FlowRow, earliest: int) -> ChildEnded:
-    at, outcome = max(earliest, child.updated), Outcome.unpack(child.result or b"")
-    message = f"result {child.id}"
-    return ChildEnded(made.key, at, made.digest, message, child.id, outcome.status, outcome.value, None)
+async def _with_children(store: Store, kept: Sequence[Recorded]) -> list[Recorded]:
+    """The kept entries, and the ends of detached children that have completed since."""
+    made = unheard(kept, detached=True)
+    ends = await completed(store, made, kept[-1].entry.at) if made else []
+    return [*kept, *(replace(kept[-1], entry=end) for end in ends)]
 
 
 def _new_row(source: FlowRow, new_id: str, args: bytes, length: int) -> FlowRow:

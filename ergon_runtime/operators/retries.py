@@ -3,6 +3,7 @@
 M1  A new life is one marker: what succeeded before is remembered, from `cut` on it is not.
 M5  A flow that begins its retries with nothing does so here too, unless a step is named to begin from.
 T5  A cut that forgets the success of an at-most-once step is refused: its idempotency key would be used twice.
+K3  Adopting remembers the children that have completed, though the flow never heard of it.
 K4  Who begins a new life of a blocked flow ends the old one, whose unfinished children are cancelled.
 P3  The flow is claimed and changed only if it still stands as it was planned for.
 """
@@ -21,8 +22,8 @@ from ergon_runtime.core.flows import Claim, FlowRow, Status
 from ergon_runtime.core.heartbeats import FIELD, read_note
 from ergon_runtime.core.history import History
 from ergon_runtime.errors import FlowNotFound, OperatorRefused
-from ergon_runtime.operators.cancels import cancels
-from ergon_runtime.operators.claims import commit, give_back, live_children, take
+from ergon_runtime.operators.children import cancels, completed, live_children, unheard
+from ergon_runtime.operators.claims import commit, give_back, take
 from ergon_runtime.operators.recorded import (
     Named,
     Rerun,
@@ -64,6 +65,8 @@ class RetryPlan:
     parent: str | None = None
     marker: Retried | Adopted | None = None
     """What is to be recorded, if anything; its time is not before the last entry's."""
+    ends: tuple[ChildEnded, ...] = ()
+    """What is to be recorded before it: the ends of children that the flow never heard of."""
     number: int = 0
     """That of its commit, among those that hold entries."""
     note: bytes = b"{}"
@@ -98,25 +101,27 @@ async def plan_retry(store: Store, row: FlowRow, *, from_step: str | None = None
     history = History(records, first_time(row))
     found = list(operations(present_epoch(records)))
     cut = None if from_step is None else find_cut(row, history.life, found, from_step)
-    marker = _marker(row, history, records, cut, adopt)
-    after = History([*records, Recorded(row.length, 0, marker)], first_time(row))
+    left = _left_behind(row, records, history.life)
+    ends = await completed(store, left, history.last_time) if adopt else []
+    marker = _marker(row, history, records, cut, ends, adopt=adopt)
+    records += [Recorded(row.length + n, 0, end) for n, end in enumerate(ends)]
+    after = History([*records, Recorded(row.length + len(ends), 0, marker)], first_time(row))
     if cut is not None:
         _check_once(row, found, _remembered(row, records), after)
-    left = reruns(found, {*after.pool, *after.attached})
-    begun = {(each.entry.key, each.entry.digest): each.shown for each in found}
-    unknown = {begun[each] for each in after.open_starts if each in begun}
-    return replace(
-        plan,
-        action="adopt" if adopt else "retry",
-        cut=cut,
-        keeps=len({*after.pool, *after.attached}),
-        again=tuple(each for each in left if each.key not in unknown),
-        unknown=tuple(each for each in left if each.key in unknown),
-        cancels=await _orphans(store, row, records) if row.status is Status.BLOCKED else (),
-        marker=marker,
-        number=history.commits + 1,
-        note=_pack({"attempt": marker.attempt, "life": marker.life, "waits": [], "open": 0}),
-    )
+    live = set(await live_children(store, row.id)) if left else set[str]()
+    plan = replace(plan, action="adopt" if adopt else "retry", cut=cut, keeps=_count(after), marker=marker)
+    plan = replace(plan, ends=tuple(ends), cancels=tuple(each.child for each in left if each.child in live))
+    note = _pack({"attempt": marker.attempt, "life": marker.life, "waits": [], "open": 0})
+    again, unknown = _split(found, after)
+    return replace(plan, again=again, unknown=unknown, number=history.commits + 1, note=note)
+
+
+def _split(found: Sequence[Named], after: History) -> tuple[tuple[Rerun, ...], tuple[Rerun, ...]]:
+    """What runs again, and what would but for nobody knowing whether it did."""
+    rest = reruns(found, {*after.pool, *after.attached})
+    begun = {each.shown for each in found if each.memo in after.open_starts}
+    unknown = tuple(each for each in rest if each.key in begun)
+    return tuple(each for each in rest if each not in unknown), unknown
 
 
 async def retry_flow(store: Store, plan: RetryPlan) -> None:
@@ -139,8 +144,8 @@ def _draft(plan: RetryPlan, claim: Claim) -> Draft:
         return draft
     at = max(claim.now, marker.at)
     marker = replace(marker, at=at, due=at) if isinstance(marker, Retried) else replace(marker, at=at)
-    ended = cancels(list(plan.cancels), f"end of {plan.flow_id} life {marker.life - 1}")
-    return replace(draft, entries=(marker,), due=at, sends=ended)
+    over = cancels(plan.cancels, f"end of {plan.flow_id} life {marker.life - 1}")
+    return replace(draft, entries=(*plan.ends, marker), due=at, sends=over)
 
 
 # --- refusals
@@ -184,9 +189,15 @@ async def _moved_on(store: Store, plan: RetryPlan) -> OperatorRefused | FlowNotF
 
 # --- parts of a plan
 def _marker(
-    row: FlowRow, history: History, records: Sequence[Recorded], cut: int | None, adopt: bool
+    row: FlowRow,
+    history: History,
+    records: Sequence[Recorded],
+    cut: int | None,
+    ends: Sequence[ChildEnded],
+    *,
+    adopt: bool,
 ) -> Retried | Adopted:
-    life, epoch, at = history.life + 1, history.epoch, history.last_time
+    life, epoch, at = history.life + 1, history.epoch, max([history.last_time, *(end.at for end in ends)])
     if adopt:
         return Adopted("", at, life, history.attempt, epoch)
     keep = cut is not None or _keeps(records)
@@ -218,15 +229,20 @@ async def _successes(store: Store, row: FlowRow) -> int:
         records = await read_records(store, row, row.base)
     except OperatorRefused:
         return 0
-    after = _remembered(row, records)
+    return _count(_remembered(row, records))
+
+
+def _left_behind(row: FlowRow, records: Sequence[Recorded], life: int) -> list[ChildCreated]:
+    """The children that a blocked flow's life leaves behind when it ends here (K4)."""
+    if row.status is not Status.BLOCKED:
+        return []  # that life has ended already, and its children with it
+    own = {each.seq for each in operations(records) if each.life == life}
+    return unheard([record for record in records if record.seq in own], detached=False)
+
+
+def _count(after: History) -> int:
+    """How many successes a history remembers."""
     return len({*after.pool, *after.attached})
-
-
-async def _orphans(store: Store, row: FlowRow, records: Sequence[Recorded]) -> tuple[str, ...]:
-    """The children that this life leaves behind (K4)."""
-    ended = {record.entry.child for record in records if isinstance(record.entry, ChildEnded)}
-    made = {e.child for r in records if isinstance(e := r.entry, ChildCreated) and not e.detached} - ended
-    return tuple(sorted(child for child in await live_children(store, row.id) if child in made)) if made else ()
 
 
 def _unblocked(row: FlowRow) -> bytes:
