@@ -13,9 +13,11 @@ from enum import IntEnum
 
 BREAK = 4
 """Cells of a break; half of it where there are many."""
+TAIL = 6
+"""Cells more for a break at the end of a wide axis, so that there is room to write when that is."""
 WIDE = 8
 """Cells that a gap takes at least, on the axis as it would be without a break there, to become one."""
-MOST = 0.7
+MOST = 0.85
 """The part of the axis that such gaps must take together."""
 
 
@@ -113,7 +115,10 @@ def axis(begin: int, end: int, busy: Iterable[tuple[int, int]], width: int) -> A
     breaks = _breaks(begin, end, worked, width)
     size = BREAK if 2 * BREAK * len(breaks) <= width else BREAK // 2
     stretches = _stretches(begin, end, breaks, worked)
-    cells = _shares([last - first for first, last, _ in stretches], [each for *_, each in stretches], width, size)
+    least = [size if is_break else 1 for *_, is_break in stretches]
+    if stretches[-1][2] and width >= 4 * (BREAK + TAIL):
+        least[-1] += TAIL
+    cells = _shares([0 if is_break else last - first for first, last, is_break in stretches], least, width)
     pieces: list[Piece] = []
     column = 0
     for (first, last, is_break), count in zip(stretches, cells, strict=True):
@@ -165,15 +170,15 @@ def _stretches(
     return found
 
 
-def _shares(lengths: Sequence[int], breaks: Sequence[bool], width: int, size: int) -> list[int]:
-    """How many cells each stretch gets: a break `size`, another one at least, and what is left by its length."""
-    shares = [size if is_break else 1 for is_break in breaks]
-    free, total = width - sum(shares), sum(length for length, cut in zip(lengths, breaks, strict=True) if not cut)
+def _shares(lengths: Sequence[int], least: Sequence[int], width: int) -> list[int]:
+    """How many cells each stretch gets: these at least, and what is left by its length."""
+    free, total = width - sum(least), sum(lengths)
+    weights = lengths if total else [each == 1 for each in least]
+    shares: list[int] = []
     given = passed = 0
-    linear = [place for place, is_break in enumerate(breaks) if not is_break]
-    for index, place in enumerate(linear, 1):
-        passed += lengths[place]
-        upto = free * passed // total if total else free * index // len(linear)
-        shares[place] += upto - given
+    for cells, weight in zip(least, weights, strict=True):
+        passed += weight
+        upto = free * passed // sum(weights)
+        shares.append(cells + upto - given)
         given = upto
     return shares

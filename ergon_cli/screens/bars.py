@@ -141,9 +141,5 @@ def _at(time: int, axis: Axis) -> str:
 
 
 def _inner(axis: Axis) -> frozenset[int]:
-    """The columns of breaks that are drawn as such: all but the first and the last of wide ones."""
-    found: set[int] = set()
-    for piece in axis.breaks:
-        edge = 1 if piece.cells > 2 else 0
-        found.update(range(piece.first + edge, piece.first + piece.cells - edge))
-    return frozenset(found)
+    """The columns of breaks that are drawn as such: two of each, with one before them if there is room."""
+    return frozenset(piece.first + (piece.cells > 2) + place for piece in axis.breaks for place in (0, 1))
