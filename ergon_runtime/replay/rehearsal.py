@@ -9,18 +9,31 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout, suppress
+from io import StringIO
 
 from ergon_runtime.core.divergence import describe
 from ergon_runtime.core.entries import CancelReceived, Patched, Recorded, Started
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.history import History
-from ergon_runtime.core.machine import ENGINE, ContinueAsNew, FlowMachine
-from ergon_runtime.core.stack import raising_line
+from ergon_runtime.core.machine import ENGINE, SHOWN
+from ergon_runtime.core.places import in_place_of
 from ergon_runtime.definitions import FlowDefinition
-from ergon_runtime.errors import CodecError
-from ergon_runtime.replay.report import PatchUse, Path
+from ergon_runtime.replay.endings import end_of, other_result
+from ergon_runtime.replay.machine import Diagnosis, ReplayMachine
+from ergon_runtime.replay.report import Difference, PatchUse, Path
 from ergon_runtime.turns import in_callback
+
+
+class EndDiffers(Fault):
+    """The code agrees with all that is recorded, and ends in another way, or not at all."""
+
+    def __init__(
+        self, difference: Difference, message: str, recorded: str, current: tuple[str, ...], where: str | None
+    ) -> None:
+        super().__init__(FaultKind.DIVERGED, message, recorded=recorded, current=current, where=where)
+        self.difference: Difference = difference
 
 
 class Rehearsal:
@@ -32,38 +45,61 @@ class Rehearsal:
         definition: FlowDefinition,
         records: list[Recorded],
         *,
-        make: Callable[..., FlowMachine] = FlowMachine,
+        make: Callable[..., ReplayMachine] = ReplayMachine,
     ) -> None:
-        self._row, self._definition = row, definition
-        self._ended = row.status.ended
+        self.row, self._definition = row, definition
+        self.ended = row.status.ended
         cut = _without_late_cancel(records)
         if len(cut) < len(records):
-            records, self._ended = cut, False
-        self._history = History(records, row.started if row.started is not None else row.created)
-        self._recorded = iter(self._history.strict)
-        self.total = len(self._history.strict)
+            records, self.ended = cut, False
+        self.history = History(records, row.started if row.started is not None else row.created)
+        self._recorded = iter(self.history.strict)
+        self.total = len(self.history.strict)
         self.delivered: list[str] = []
         self.machine = make(
             row.id,
             definition.start,
-            self._history,
+            self.history,
             seed=row.seed,
             args=row.args.decode(errors="replace"),
-            ended=self._ended,
+            ended=self.ended,
             observer=self._observe,
         )
 
-    async def run(self) -> None:
-        """Raises Fault when code and journal disagree."""
+    async def run(self, *, check_result: bool = False) -> None:
+        """Raises Fault when code and journal disagree; with `check_result` also when the flow had another result."""
+        await in_callback(lambda: self.machine.begin(self._started()))
+        if self.ended and not self.machine.cancelled_before:
+            self._check_end(check_result)
+
+    async def diagnose(self, key: str | None) -> Diagnosis:
+        """Run the code once more, and on past where it no longer agrees with the journal, which has this key there."""
+        diagnosis = Diagnosis(
+            self.row.id,
+            self._definition.start,
+            self.history,
+            agreed=len(self.delivered),
+            key=key,
+            seed=self.row.seed,
+            args=self.row.args.decode(errors="replace"),
+        )
+        with suppress(Fault), redirect_stdout(StringIO()):  # what the code prints was printed once
+            await in_callback(lambda: diagnosis.begin(self._started()))
+        return diagnosis
+
+    def drop_last(self, key: str | None) -> None:
+        """Take back the completion of this key, if it was delivered last: what it holds did not fit."""
+        place = len(self.delivered) - 1
+        if place >= 0 and self.history.strict[place].entry.key == key:
+            self.delivered.pop()
+
+    def _started(self) -> Started:
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        started = Started("", self._history.started, self._row.seed, self._row.version, ENGINE, python)
-        await in_callback(lambda: self.machine.begin(started))
-        if self._ended and not self.machine.cancelled_before:
-            self._check_end()
+        return Started("", self.history.started, self.row.seed, self.row.version, ENGINE, python)
 
     def patches(self) -> Iterator[PatchUse]:
         """The patch ids that the code asked for, in that order, then those that are only recorded."""
-        asked, marks = self.machine.patches, self._history.marks
+        asked, marks = self.machine.patches, self.history.marks
         recorded = [key for kind, key in marks if kind == Patched.kind]
         for patch in dict.fromkeys([*asked, *recorded]):
             path: Path | None = None if patch not in asked else "new" if asked[patch] else "old"
@@ -74,44 +110,29 @@ class Rehearsal:
             record = next(self._recorded, None)
             self.delivered.append(describe(record.entry) if record is not None else key)
 
-    def _check_end(self) -> None:
+    def _check_end(self, check_result: bool) -> None:
         """The recorded flow has ended: so must the code, in the same way."""
-        machine, ended = self.machine, self._row.status.value
-        asked = [describe(op) for op in machine.open] + [describe(marker) for marker in machine.markers]
+        machine, recorded = self.machine, f"the end ({self.row.status.value})"
         if not machine.done or machine.markers:
-            raise Fault(
-                FaultKind.DIVERGED,
-                "the recorded flow has ended, and the code asks for more",
-                recorded=f"the end ({ended})",
-                current=tuple(asked) or ("nothing, but goes on",),
-                where=machine.where(),
-            )
-        status, said, where = self._outcome()
-        if status is not self._row.status:
-            raise Fault(
-                FaultKind.DIVERGED,
-                "the flow ends in another way",
-                recorded=f"the end ({ended})",
-                current=(f"the end ({said})",),
-                where=where,
-            )
+            asked = [describe(op) for op in in_place_of(None, machine.open)]
+            asked += [describe(marker) for marker in machine.markers]
+            message = "the recorded flow has ended, and the code asks for more"
+            current = tuple(asked[:SHOWN]) or ("nothing, but goes on",)
+            first = next(iter(in_place_of(None, machine.open)), None)
+            raise EndDiffers("extra", message, recorded, current, machine.where(first.key if first else None))
+        status, said, where = self.outcome()
+        if status is not self.row.status:
+            raise EndDiffers("end", "the flow ends in another way", recorded, (f"the end ({said})",), where)
+        if check_result and self.row.result is not None and machine.main is not None:
+            other = other_result(self.row.result, machine.main, self._definition)
+            if other is not None:
+                sides = f"the end ({other.recorded})", (f"the end ({other.current})",)
+                raise EndDiffers("result", f"the flow ends with another {other.what}", *sides, where)
 
-    def _outcome(self) -> tuple[Status | None, str, str | None]:
+    def outcome(self) -> tuple[Status | None, str, str | None]:
         """How the code ended: status, the same in words, and the line that raised."""
-        task = self.machine.main
-        assert task is not None
-        if task.cancelled():
-            return Status.CANCELLED, "cancelled", None
-        error = task.exception()
-        if isinstance(error, ContinueAsNew):
-            return None, "continues as new", raising_line(error)
-        if error is None:
-            try:
-                self._definition.encode_result(task.result())
-            except CodecError as unfit:
-                return Status.FAILED, f"failed: {unfit}", None
-            return Status.COMPLETED, "completed", None
-        return Status.FAILED, f"failed: {type(error).__name__}: {error}", raising_line(error)
+        assert self.machine.main is not None
+        return end_of(self.machine.main, self._definition)
 
 
 def _without_late_cancel(records: list[Recorded]) -> list[Recorded]:

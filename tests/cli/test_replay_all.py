@@ -114,7 +114,8 @@ def test_all_that_is_the_same_is_one_line_and_prints_of_modules_and_flows_are_no
 def test_flows_that_differ_are_a_line_each_and_the_exit_code_is_5(orders: Orders) -> None:
     where = f"flows.py:{CHANGED.splitlines().index('    await ship(n + 1)') + 1}"
     assert orders.replay("--all", flows=CHANGED, code=5) == [
-        f"DIVERGED  order {name} after 1 of {total} recorded completions: the code asks for another ship, at {where}"
+        f"DIVERGED  order {name} after 1 of {total} recorded completions: "
+        f"step ship is asked for with other arguments, at {where}"
         for name, total in (("waits", 2), ("done", 3))
     ] + ["4 flows replayed: 2 same, 2 diverged"]
 
