@@ -78,6 +78,7 @@ REDIS = "ergon_runtime/stores/redis/"
 LAZY = {
     "ergon_cli/app.py": "`ergon --version` loads nothing",
     "ergon_cli/render.py": "rich, only when there is something to draw",
+    "ergon_cli/live.py": "rich, only for a person who watches",
     "ergon_runtime/stores/url.py": "redis, only for the addresses of Redis servers",
 }
 """Files whose functions may import."""

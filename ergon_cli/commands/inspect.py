@@ -2,28 +2,33 @@
 or one step of it.
 
 The views are in `ergon_cli/screens`, by name. With `--json` it is the flow's JSON, whatever the view, but for events:
-those are a line each.
+those are a line each. Watching is in `ergon_cli/watching.py` and `ergon_cli/live.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
 from ergon_cli.exits import CommandError, ExitCode, show_error
 from ergon_cli.ids import resolve
 from ergon_cli.keys import find_step, means_step, nearest
+from ergon_cli.live import screen, until_terminated
 from ergon_cli.options import State, shared
 from ergon_cli.render import say, say_json
 from ergon_cli.screens import ViewName, events, page
-from ergon_cli.screens.look import look_at, show
-from ergon_cli.screens.step import detail_of, draw
+from ergon_cli.screens.look import Line, Look, look_at, show
+from ergon_cli.screens.step import detail_of
+from ergon_cli.screens.step import draw as draw_step
 from ergon_cli.stores import existing_store
+from ergon_cli.watching import JsonLines, Lines, Seen, watch
 from ergon_runtime import Store
+from ergon_runtime.config import parse_duration
 from ergon_runtime.view import FlowView, view_flow
 
 app = typer.Typer()
@@ -34,6 +39,10 @@ ViewOption = Annotated[ViewName, typer.Option("--view", help="What to show of it
 StepOption = Annotated[str | None, typer.Option("--step", metavar="KEY", help="Show this step of the flow alone.")]
 FullOption = Annotated[bool, typer.Option("--full", help="Fold no rows and cut no values.")]
 FailedOption = Annotated[bool, typer.Option("--failed", help="Only steps that failed or are open.")]
+WatchOption = Annotated[bool, typer.Option("--watch", help="Show what changes, until the flow has ended.")]
+TimeoutOption = Annotated[
+    str | None, typer.Option("--timeout", metavar="DURATION", help="With --watch: stop after this; exit 124.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +65,15 @@ async def inspect(
     step: StepOption = None,
     full: FullOption = False,
     failed: FailedOption = False,
+    watched: WatchOption = False,
+    timeout: TimeoutOption = None,
 ) -> ExitCode:
     """Show a flow: why it is not over, its steps, its end. Nothing of the user's is imported."""
     if step is not None and len(ids) > 1:
         raise CommandError(ExitCode.USAGE, "--step is of one flow", "give one id")
+    if timeout is not None and not watched:
+        raise CommandError(ExitCode.USAGE, "--timeout goes with --watch", "add --watch")
+    patience = parse_duration(timeout) / 1000 if timeout is not None else None
     worst = ExitCode.OK
     async with existing_store(state.load(), read_only=True) as store:
         first = await _first_of_two(store, ids) if len(ids) == 2 else None
@@ -68,6 +82,10 @@ async def inspect(
         if step is not None and view is not ViewName.TIMELINE:
             raise CommandError(ExitCode.USAGE, f"--view {view} is of a flow, not of a step", "leave one of them out")
         wish = Wish(view, step, full, failed, state.json)
+        if watched:
+            if len(ids) > 1:
+                raise CommandError(ExitCode.USAGE, "--watch is for one flow", "give one id")
+            return await _watch(store, ids[0], wish, patience)
         for place, part in enumerate(ids):
             try:
                 await _show(store, part, wish, below=place > 0)
@@ -81,26 +99,46 @@ async def _show(store: Store, part: str, wish: Wish, *, below: bool) -> None:
     """Show a flow, or its step. Raises CommandError, StoreError."""
     flow, now = await _flow(store, part)
     if wish.json:
-        await _show_json(store, flow, wish)
+        seen = Seen(flow, now, tuple(await events.read(store, flow)) if wish.view is ViewName.EVENTS else ())
+        for made in await _json(store, seen, wish):
+            say_json(made)
         return
-    look = look_at(sys.stdout, now=now, full=wish.full, failed=wish.failed)
-    if wish.step is None:
-        lines = await page(store, flow, wish.view, look)
-    else:
-        lines = list(draw(await detail_of(store, flow, find_step(flow, wish.step)), look))
+    look = _look(wish, now)
+    lines = await _lines(store, flow, wish, look)
     if below:
         say("")
     show(lines, look)
 
 
-async def _show_json(store: Store, flow: FlowView, wish: Wish) -> None:
+async def _watch(store: Store, part: str, wish: Wish, patience: float | None) -> ExitCode:
+    """Show what becomes of a flow, or of its step."""
+    flow, now = await _flow(store, part)
     if wish.step is not None:
-        say_json((await detail_of(store, flow, find_step(flow, wish.step))).to_json())
-    elif wish.view is ViewName.EVENTS:
-        for event in await events.read(store, flow):
-            say_json(event.to_json())
-    else:
-        say_json(flow.to_json())
+        wish = replace(wish, step=find_step(flow, wish.step).key)
+    look = _look(wish, now)
+    if look.terminal and not wish.json:
+        with screen(lambda seen, look: _lines(store, seen.flow, wish, look), partial(_look, wish)) as watcher:
+            return await until_terminated(watch(store, flow.id, watcher, patience))
+    told = JsonLines(lambda seen: _json(store, seen, wish)) if wish.json else Lines(look, wish.step)
+    return await watch(store, flow.id, told, patience)
+
+
+def _look(wish: Wish, now: int) -> Look:
+    return look_at(sys.stdout, now=now, full=wish.full, failed=wish.failed)
+
+
+async def _lines(store: Store, flow: FlowView, wish: Wish, look: Look) -> list[Line]:
+    if wish.step is None:
+        return await page(store, flow, wish.view, look)
+    return list(draw_step(await detail_of(store, flow, find_step(flow, wish.step)), look))
+
+
+async def _json(store: Store, seen: Seen, wish: Wish) -> list[dict[str, Any]]:
+    if wish.step is not None:
+        return [(await detail_of(store, seen.flow, find_step(seen.flow, wish.step))).to_json()]
+    if wish.view is ViewName.EVENTS:
+        return [event.to_json() for event in seen.events]
+    return [dict(seen.flow.to_json())]
 
 
 async def _first_of_two(store: Store, ids: list[str]) -> FlowView | None:
