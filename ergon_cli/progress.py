@@ -15,7 +15,7 @@ class Progress:
     """Says how many of something are done. Clear it before anybody else may write to the terminal."""
 
     def __init__(self, what: str) -> None:
-        self._what, self._shown = what, is_terminal(sys.stderr)
+        self._what, self._shown, self._there = what, is_terminal(sys.stderr), False
 
     def tell(self, done: int, total: int | None = None) -> None:
         """So many are done; with a bar, if it is known of how many."""
@@ -26,10 +26,13 @@ class Progress:
             self._write(f"{self._what}: {done}{CLEAR}\r")
 
     def clear(self) -> None:
-        """Take the line away."""
-        self._write(CLEAR)
+        """Take the line away, if it is there."""
+        if self._there:
+            self._write(CLEAR)
+            self._there = False
 
     def _write(self, text: str) -> None:
         if self._shown:
             sys.stderr.write(text)
             sys.stderr.flush()
+            self._there = True

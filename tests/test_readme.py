@@ -1,9 +1,13 @@
-"""What newcomers read is true: commands and options exist, links resolve, make targets are there."""
+"""What newcomers read is true: commands and options exist, links resolve, make targets are there; a section is run."""
 
 from __future__ import annotations
 
+import os
+import pty
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,3 +119,56 @@ def test_architecture_names_only_files_that_exist() -> None:
     there = {path.name for folder in folders for path in folder.rglob("*.py") if not path.name.startswith("_")}
     assert named
     assert named <= there
+
+
+RUN = "## When a flow has failed: retry and fork"
+QUESTION = b"[y/N] "
+CODES = re.compile(r"\x1b\[[0-9;]*[mK]")
+VARYING = (
+    (re.compile(r"^worker .*", re.MULTILINE), "worker"),
+    (re.compile(r"^[-0-9]+ [:,0-9]+ WARNING (?!ergon_runtime\.runner: flow A-17 failed).*\n", re.MULTILINE), ""),
+    (re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ", re.MULTILINE), ""),
+)
+"""What is another in each run, and what stands for it. Of a busy machine workers may warn."""
+
+
+def test_section_on_retries_and_forks_shows_what_a_terminal_shows(tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text().partition(RUN)[2].partition("\n## ")[0]
+    (code,) = [block for kind, block in BLOCK.findall(section) if kind == "python"]
+    (tmp_path / "flows.py").write_text(code)
+    for shown in (block for kind, block in BLOCK.findall(section) if kind == "console"):
+        lines = re.findall(r"^\$ (.*)$", shown, re.MULTILINE)
+        screen = "".join(f"$ {line}\n{on_terminal(tmp_path, line)}" for line in lines)
+        for varying, constant in VARYING:
+            screen, shown = varying.sub(constant, screen), varying.sub(constant, shown)
+        assert screen == shown
+
+
+def on_terminal(folder: Path, line: str) -> str:
+    """What a command shows on a terminal where each question is answered with y."""
+    verb, *words = shlex.split(line)
+    command = [sys.executable, "-m", "ergon_cli", *words] if verb == "ergon" else [verb, *words]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ERGON_")}
+    environ = kept | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"}
+    person, terminal = pty.openpty()
+    with subprocess.Popen(
+        command, cwd=folder, env=environ, stdin=terminal, stdout=terminal, stderr=terminal
+    ) as process:
+        os.close(terminal)
+        seen = b""
+        while read := read_some(person):
+            seen += read
+            if seen.endswith(QUESTION):
+                os.write(person, b"y\n")
+    os.close(person)
+    assert process.returncode == 0, seen
+    lines = CODES.sub("", seen.decode()).replace("\r\n", "\n").split("\n")
+    return "\n".join(line.rpartition("\r")[2].rstrip() for line in lines)  # what was written over is gone
+
+
+def read_some(person: int) -> bytes:
+    """What comes next; nothing when the other end is closed."""
+    try:
+        return os.read(person, 65536)
+    except OSError:  # that is how a terminal tells of it
+        return b""
