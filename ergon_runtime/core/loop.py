@@ -273,7 +273,7 @@ class FlowLoop(asyncio.AbstractEventLoop):
         left = SPIN
         ready = self._ready
         try:
-            while ready:
+            while ready and not self.evicted:  # a fault ends the drain: no other task gets its turn
                 handle, self._callback_scope = ready.popleft()
                 if not handle.cancelled():
                     with suppress(SystemExit):  # the task that raised it has kept it: it fails the flow, not the worker

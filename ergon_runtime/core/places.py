@@ -41,6 +41,21 @@ class Places:
             if waits_for is not None:
                 self._by_future[id(waits_for)] = task
 
+    def task_of(self, op: Op) -> FlowTask[Any] | None:
+        """The task that awaits an open operation, else the one that its key names."""
+        return self._task(op) or self._by_scope.get(scope_of(op.key))
+
+    def parent_of(self, task: FlowTask[Any]) -> FlowTask[Any] | None:
+        """The nearest task that lives and whose code has created this one, at whatever depth."""
+        path = task.scope.path
+        found = self._by_scope.get(path)
+        while found is None or found is task:
+            if not path:
+                return None
+            path = scope_of(path[:-1])
+            found = self._by_scope.get(path)
+        return found
+
     def of(self, op: Op) -> str | None:
         """The line that awaits an open operation."""
         task = self._task(op)

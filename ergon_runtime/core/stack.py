@@ -4,16 +4,20 @@ what an error passed through. The lines of this package and of Python's own libr
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import PurePath
-from types import FrameType
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
 _OURS = str(PurePath(__file__).parent.parent)
 _LIBRARY = str(PurePath(asyncio.__file__).parent.parent)
 _INSTALLED = ("site-packages", "dist-packages")
 _CALLBACK = asyncio.Handle._run.__code__  # pyright: ignore[reportPrivateUsage]  # the bottom of what a loop runs
+
+_WRAPPERS = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"})
+"""Types of Python's own that stand between two frames and do not tell what they wrap."""
 
 
 def is_users(file: str) -> bool:
@@ -30,6 +34,18 @@ def frames(coro: Any) -> Iterator[FrameType]:
         if frame is not None:
             yield frame
         coro = getattr(coro, "cr_await", None) or getattr(coro, "ag_await", None) or getattr(coro, "gi_yieldfrom", None)
+        if type(coro).__name__ in _WRAPPERS:
+            coro = _wrapped(coro)
+
+
+def _wrapped(wrapper: object) -> object:
+    """The coroutine or generator that one of Python's own awaitables wraps."""
+    for each in gc.get_referents(wrapper):
+        if type(each).__name__ in _WRAPPERS:
+            return _wrapped(each)
+        if isinstance(each, AsyncGeneratorType | CoroutineType | GeneratorType):
+            return each
+    return None
 
 
 def awaiting_line(coro: Any) -> str | None:
@@ -41,14 +57,19 @@ def awaiting_line(coro: Any) -> str | None:
     return found and line_of(found)
 
 
-def running_line() -> str | None:
-    """`file:line` of the user's own code that calls this, in a callback of a loop; None if there is none."""
+def running_frames() -> Iterator[FrameType]:
+    """The frames of the user's own code that calls this, in a callback of a loop, innermost first."""
     frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # documented, and cheap
     while frame is not None and frame.f_code is not _CALLBACK:
         if is_users(frame.f_code.co_filename):
-            return line_of(frame)
+            yield frame
         frame = frame.f_back
-    return None
+
+
+def running_line() -> str | None:
+    """`file:line` of the user's own code that calls this, in a callback of a loop; None if there is none."""
+    frame = next(running_frames(), None)
+    return frame and line_of(frame)
 
 
 def raising_line(error: BaseException) -> str | None:

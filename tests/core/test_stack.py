@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Coroutine
+from types import FrameType
 from typing import Any
 
-from ergon_runtime.core.stack import awaiting_line, frames, raising_line
+from ergon_runtime.core.stack import awaiting_line, frames, raising_line, running_frames
 
 
 def line_with(text: str) -> str:
@@ -37,6 +38,15 @@ async def items() -> AsyncIterator[int]:
 async def iterates() -> None:
     async for _ in items():  # iterates
         pass
+
+
+class Wrapped:
+    def __await__(self) -> Any:
+        return (yield from outer().__await__())
+
+
+async def awaits_by_hand() -> None:
+    await Wrapped()
 
 
 def suspended(coro: Coroutine[Any, Any, Any]) -> str | None:
@@ -73,8 +83,23 @@ def test_frames_come_outermost_first() -> None:
     assert names[:2] == ["outer", "inner"]
 
 
-def test_awaiting_line_of_one_that_awaits_a_generator_is_its_own() -> None:
-    assert suspended(iterates()) == line_with("iterates")
+def test_awaiting_line_of_one_that_awaits_a_generator_is_inside_it() -> None:
+    assert suspended(iterates()) == line_with("in pause")
+    assert suspended(awaits_by_hand()) == line_with("in pause")
+
+
+def test_running_frames_are_the_users_own_innermost_first_up_to_the_loop() -> None:
+    found: list[FrameType] = []
+
+    def deep() -> None:
+        found.extend(running_frames())
+
+    async def runs() -> None:
+        asyncio.get_running_loop().call_soon(deep)
+        await asyncio.sleep(0)
+
+    asyncio.run(runs())
+    assert [frame.f_code.co_name for frame in found] == ["deep"]
 
 
 def test_raising_line_is_the_innermost_of_the_users_own() -> None:
