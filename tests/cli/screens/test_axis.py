@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,7 +71,7 @@ def test_axis_without_any_time_still_has_its_width(width: int) -> None:
 def check(shared: Axis, begin: int, end: int, width: int) -> None:
     """The pieces are the whole time, in all columns, in order."""
     assert (shared.begin, shared.end, shared.width) == (begin, end, width)
-    for one, next_one in zip(shared.pieces, shared.pieces[1:], strict=False):
+    for one, next_one in pairwise(shared.pieces):
         assert (one.end, one.first + one.cells) == (next_one.begin, next_one.first)
     assert all(piece.cells > 0 for piece in shared.pieces)
 
@@ -95,7 +97,7 @@ def test_later_times_are_never_further_left(
 ) -> None:
     shared = axis(*whole, work, width)
     ordered = sorted(times)
-    spans = [shared.columns(one, other) for one, other in zip(ordered, ordered[1:], strict=False) if one < other]
-    for before, after in zip(spans, spans[1:], strict=False):
+    spans = [shared.columns(one, other) for one, other in pairwise(ordered) if one < other]
+    for before, after in pairwise(spans):
         assert before.start <= after.start
         assert before.stop <= after.stop

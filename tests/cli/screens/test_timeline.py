@@ -1,4 +1,5 @@
 """The timeline as text, at fixed widths and times."""
+# ruff: noqa: RUF001  the sign of breaks is meant
 
 from __future__ import annotations
 
