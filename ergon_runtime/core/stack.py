@@ -18,6 +18,7 @@ _CALLBACK = asyncio.Handle._run.__code__  # pyright: ignore[reportPrivateUsage] 
 
 _WRAPPERS = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"})
 """Types of Python's own that stand between two frames and do not tell what they wrap."""
+_CODE = (AsyncGeneratorType, CoroutineType, GeneratorType)
 
 
 def is_users(file: str) -> bool:
@@ -43,7 +44,7 @@ def _wrapped(wrapper: object) -> object:
     for each in gc.get_referents(wrapper):
         if type(each).__name__ in _WRAPPERS:
             return _wrapped(each)
-        if isinstance(each, AsyncGeneratorType | CoroutineType | GeneratorType):
+        if type(each) in _CODE:
             return each
     return None
 
