@@ -23,12 +23,11 @@ def why_line(why: Why, now: int) -> str:
             said = f" ({error_line(why.error)})" if why.error else ""
             return f"tries {why.key or 'the flow'} again {_in(why.due, now)}{tried}{said}{_also(why)}"
         case "queued":
-            return f"waits for a free worker{_since(why, now)}"
+            return f"waits for a free worker{_since(why, now)}{_full(why)}"
         case "no_worker":
             return f"waits for a worker{_since(why, now)}: no live worker serves {_flow(why)}"
         case "running":
-            left = f", lease {duration(why.lease_until - now)} left" if why.lease_until is not None else ""
-            return f"runs on {why.worker}{left}"
+            return f"runs {_what(why)}on {why.worker}{_runs(why, now)}{_also(why)}"
         case "lease_expired":
             after = f"no live worker serves {_flow(why)}" if why.fix else "another worker takes over"
             return f"worker {why.worker} was lost{_since(why, now)}: {after}"
@@ -42,6 +41,28 @@ def error_line(error: ErrorInfo) -> str:
     """An error in one line."""
     first = error.message.strip().splitlines()[:1]
     return f"{error.type}: {first[0]}" if first else error.type
+
+
+def _what(why: Why) -> str:
+    if why.key is not None:
+        return f"{why.key} "
+    return "flow code " if why.open == 0 else ""
+
+
+def _runs(why: Why, now: int) -> str:
+    took = f", {duration(now - why.since)}" if why.since is not None else ""
+    tried = f", try {why.attempt}" if (why.attempt or 1) > 1 else ""
+    left = f", lease {duration(why.lease_until - now)} left" if why.lease_until is not None else ""
+    return took + tried + left
+
+
+def _full(why: Why) -> str:
+    """How full the workers are that serve it."""
+    if why.busy is None:
+        return ""
+    serve = "1 worker serves" if why.workers == 1 else f"{why.workers} workers serve"
+    all_ = "it is" if why.workers == 1 else "all"
+    return f": {serve} {_flow(why)}, {all_} full ({why.busy} of {why.capacity})"
 
 
 def _since(why: Why, now: int) -> str:

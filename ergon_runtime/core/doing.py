@@ -50,15 +50,15 @@ def read_doing(told: bytes) -> Doing | None:
         found: object = json.loads(told)
     except (ValueError, RecursionError):
         return None
-    match found:
-        case {"steps": list(rows), "all": int(count)}:
-            steps: dict[str, list[RunningStep]] = {}
-            known = [step for row in cast("list[object]", rows) if (step := _read(row))]
-            for step in known:
-                steps.setdefault(step.flow, []).append(step)
-            return Doing({flow: tuple(each) for flow, each in steps.items()}, complete=len(known) == count)
-        case _:
-            return None
+    fields = cast("dict[str, object]", found) if isinstance(found, dict) else {}
+    rows, count = fields.get("steps"), fields.get("all")
+    if not (isinstance(rows, list) and isinstance(count, int)):
+        return None
+    known = [step for row in cast("list[object]", rows) if (step := _read(row))]
+    steps: dict[str, list[RunningStep]] = {}
+    for step in known:
+        steps.setdefault(step.flow, []).append(step)
+    return Doing({flow: tuple(each) for flow, each in steps.items()}, complete=len(known) == count)
 
 
 def _read(row: Any) -> RunningStep | None:

@@ -166,9 +166,12 @@ class Why:
 
     signal: name, key, since, until (when a timeout cuts the wait short), aside · timer: due, since · child: child, key,
     since, cause (the child's own why, with its `flow_id`) · retry: key, name, attempt, due, error · queued, no_worker:
-    since, type, version · running: worker, lease_until · lease_expired: worker, since · blocked kinds: message, since,
-    and for a divergence key, recorded, current, where. `also` are further waits, `open` how many there are in all;
-    `fix` is the command that helps, if one does.
+    since, type, version; queued also workers (how many live ones serve it) and, if all of these are full, busy and
+    capacity (flows) · running: worker, lease_until, and of the step that has run longest key, name, attempt, since;
+    without a step, open is 0 while the flow's own code runs, and not set when the worker has not told yet ·
+    lease_expired: worker, since · blocked kinds: message, since, and for a divergence key, recorded, current, where.
+    `also` are further waits, or running steps, `open` how many there are in all; `fix` is the command that helps, if
+    one does.
     """
 
     kind: WhyKind
@@ -186,6 +189,9 @@ class Why:
     version: str | None = None
     worker: str | None = None
     lease_until: int | None = None
+    workers: int | None = None
+    busy: int | None = None
+    capacity: int | None = None
     message: str | None = None
     recorded: str | None = None
     current: tuple[str, ...] = ()

@@ -12,10 +12,11 @@ from dataclasses import replace
 from ergon_runtime.core.entries import unpack
 from ergon_runtime.core.flows import FlowQuery, FlowRow, Status, WorkerRow, queue_of
 from ergon_runtime.stores.contract import Store
-from ergon_runtime.view.model import FlowView, Why
+from ergon_runtime.view.model import BLOCKED_KINDS, FlowView, Why, WhyKind
+from ergon_runtime.view.running import report_on
 from ergon_runtime.view.steps import Timeline
 from ergon_runtime.view.stored import Note, note_of, outcome_of, value_of
-from ergon_runtime.view.why import Scene, why_of
+from ergon_runtime.view.why import Scene, running_why, scene_of, why_of
 
 PAGE = 1000
 """Journal entries read at a time."""
@@ -26,8 +27,8 @@ DEPTH = 20
 TAIL = 50
 """Entries read for a retry's error, in a view without steps."""
 
-_URGENCY = (Status.BLOCKED, Status.WAITING, Status.PENDING, Status.RUNNING)
-"""Of several children waited for, the first of these is followed."""
+_HELPLESS: tuple[WhyKind, ...] = ("no_worker", "lease_expired")
+_BUSY: tuple[WhyKind, ...] = ("queued", "running")
 
 
 async def view_flow(store: Store, row: FlowRow, *, now: int, workers: Sequence[WorkerRow]) -> FlowView:
@@ -36,8 +37,9 @@ async def view_flow(store: Store, row: FlowRow, *, now: int, workers: Sequence[W
     for start in range(0, row.length, PAGE):
         rows = await store.journal(row.id, start, min(PAGE, row.length - start))
         _feed(timeline, rows, start)
-    timeline.close(row, note, now)
-    why = await _why(store, row, note, _scene(now, workers), timeline)
+    scene = scene_of(now, workers)
+    timeline.close(row, note, now, report_on(row, scene.live, now))
+    why = await _why(store, row, note, scene, timeline)
     view = _view(row, why, max(timeline.attempt, 1))
     return replace(view, children=tuple(dict.fromkeys(timeline.children)), steps=timeline.steps)
 
@@ -45,7 +47,7 @@ async def view_flow(store: Store, row: FlowRow, *, now: int, workers: Sequence[W
 async def view_row(store: Store, row: FlowRow, *, now: int, workers: Sequence[WorkerRow]) -> FlowView:
     """A flow without its steps and children, for lists. Raises StoreError."""
     note = note_of(row.note)
-    why = await _why(store, row, note, _scene(now, workers), None)
+    why = await _why(store, row, note, scene_of(now, workers), None)
     between_lives = why is not None and why.kind == "retry" and why.key is None
     return _view(row, why, note.attempt + between_lives)
 
@@ -114,20 +116,30 @@ def _feed(timeline: Timeline, rows: Iterable[bytes], start: int) -> None:
         timeline.take(entry)
 
 
-def _scene(now: int, workers: Iterable[WorkerRow]) -> Scene:
-    return Scene(now, frozenset(lane for worker in workers if worker.until > now for lane in worker.lanes))
-
-
 async def _why(store: Store, row: FlowRow, note: Note, scene: Scene, timeline: Timeline | None) -> Why | None:
     why = why_of(row, note, scene)
-    if why is None:
-        return None
-    if why.kind == "child":
-        return await _follow(store, why, scene, DEPTH)
-    if why.kind == "retry":
-        timeline = timeline or await _tail(store, row, note)
-        return replace(why, error=timeline.failure(why.key))
-    return why
+    match why:
+        case Why(kind="child"):
+            return await _follow(store, why, scene, DEPTH)
+        case Why(kind="retry"):
+            timeline = timeline or await _tail(store, row, note)
+            return replace(why, error=timeline.failure(why.key))
+        case Why(kind="running"):
+            return _running(row, note, scene, why, timeline)
+        case _:
+            return why
+
+
+def _running(row: FlowRow, note: Note, scene: Scene, why: Why, timeline: Timeline | None) -> Why:
+    """What a running flow does. Without its journal, what was told of it counts only if nothing has happened since."""
+    report = report_on(row, scene.live, scene.now)
+    report = report if report is not None and report.current else None
+    if timeline is None:
+        timeline = Timeline()
+        timeline.life = report.steps[0].life if report is not None and report.steps else note.life or 1
+        timeline.close(row, note, scene.now, report)
+    all_told = report is not None and report.complete
+    return running_why(why, timeline.running, timeline.life, all_told=all_told)
 
 
 async def _tail(store: Store, row: FlowRow, note: Note) -> Timeline:
@@ -139,23 +151,31 @@ async def _tail(store: Store, row: FlowRow, note: Note) -> Timeline:
     return timeline
 
 
+def _urgency(why: Why) -> int:
+    """Of several children waited for, that with the lowest is followed: blocked, without a worker, waiting, busy."""
+    if why.kind in BLOCKED_KINDS:
+        return 0
+    if why.kind in _HELPLESS and why.fix is not None:
+        return 1
+    return 3 if why.kind in _BUSY or why.kind == "lease_expired" else 2
+
+
 async def _follow(store: Store, why: Why, scene: Scene, depth: int) -> Why:
     """Of the children waited for, choose the one that needs most help; find out why it has not ended."""
     waits = [each for each in (why, *why.also) if each.kind == "child"]
-    found: list[tuple[int, int, Why, FlowRow]] = []
+    found: list[tuple[int, int, Why, FlowRow, Why]] = []
     for place, wait in enumerate(waits):
         row = await store.get(wait.child or "")
-        if row is not None and row.status in _URGENCY:
-            found.append((_URGENCY.index(row.status), place, wait, row))
+        own = why_of(row, note_of(row.note), scene) if row is not None else None
+        if row is not None and own is not None:
+            found.append((_urgency(own), place, wait, row, own))
     if not found or depth == 0:
         return why
-    _, _, chosen, row = min(found, key=lambda each: each[:2])
-    note = note_of(row.note)
-    cause = why_of(row, note, scene)
-    if cause is not None and cause.kind == "child":
-        cause = await _follow(store, cause, scene, depth - 1)
-    elif cause is not None and cause.kind == "retry":
-        cause = replace(cause, error=(await _tail(store, row, note)).failure(cause.key))
+    _, _, chosen, row, own = min(found, key=lambda each: each[:2])
+    if own.kind == "child":
+        cause: Why | None = await _follow(store, own, scene, depth - 1)
+    else:
+        cause = await _why(store, row, note_of(row.note), scene, None)
     also = tuple(each for each in (why, *why.also) if each is not chosen)
     also = tuple(replace(each, also=(), open=None) for each in also)
     cause = cause and replace(cause, flow_id=row.id)

@@ -33,6 +33,7 @@ from ergon_runtime.core.entries import (
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.heartbeats import Heartbeat
 from ergon_runtime.view.model import ErrorInfo, StepKind, StepStatus, StepView, Try
+from ergon_runtime.view.running import Report
 from ergon_runtime.view.stored import Note, error_of, value_of
 
 STOPPED = ErrorInfo("CancelledError", "the flow stopped waiting for it")
@@ -110,8 +111,13 @@ class Timeline:
             case _:
                 assert_never(entry)
 
-    def close(self, row: FlowRow, note: Note, now: int) -> None:
-        """The journal is over; `row` and `note` tell what the flow waits for."""
+    @property
+    def running(self) -> tuple[StepView, ...]:
+        """The steps whose bodies run now."""
+        return tuple(step for step in self._steps.values() if step.kind == "step" and step.status == "running")
+
+    def close(self, row: FlowRow, note: Note, now: int, report: Report | None = None) -> None:
+        """The journal is over; `row` and `note` tell what the flow waits for, and `report` what runs."""
         if row.status.ended:
             self._end_life()
             return
@@ -124,6 +130,10 @@ class Timeline:
                 self._steps[place] = replace(step, status="running", due=None)
         for beat in note.heartbeats if note.life == self.life else ():
             self._told(beat, running=row.status is Status.RUNNING)
+        if report is not None:
+            for run in report.steps:
+                if run.life == self.life:
+                    self._show_try(run.key, Try(run.attempt, report.worker, run.started, None, None), "running")
         names = self._noted(row, note, channels)
         for channel, since in channels.items():
             name = channel.removeprefix("signal:")
@@ -146,19 +156,26 @@ class Timeline:
         return names
 
     def _told(self, beat: Heartbeat, *, running: bool) -> None:
-        """Show the last heartbeat of an open step; of one that runs, the journal may have nothing else yet."""
-        place: tuple[StepKind, str] = ("step", self._shown(beat.key))
+        """Show the last heartbeat of an open step."""
+        open_try = Try(beat.attempt, beat.worker, beat.started, None, None)
+        step = self._show_try(beat.key, open_try, "running" if running else "waiting")
+        if step is not None:
+            self._steps["step", step.key] = replace(step, detail=value_of(beat.detail), heartbeat_at=beat.at)
+
+    def _show_try(self, key: str, latest: Try, status: StepStatus) -> StepView | None:
+        """Show a try that has no entry yet; the step, or None if it has ended since."""
+        place: tuple[StepKind, str] = ("step", self._shown(key))
         known = self._steps.get(place)
         if known is not None and place not in self._open:
-            return  # it has ended since
-        step = known or self._find("step", beat.key, beat.key.rpartition("/")[2].partition("#")[0])
-        if known is None or len(step.tries) < beat.attempt:
-            tries = (*step.tries, Try(beat.attempt, beat.worker, beat.started, None, None))
-            status: StepStatus = "running" if running else "waiting"
-            started = _first(tries)
-            step = replace(step, status=status, attempts=beat.attempt, tries=tries, started_at=started, due=None)
-        self._steps[place] = replace(step, detail=value_of(beat.detail), heartbeat_at=beat.at)
+            return None
+        step = known or self._find("step", key, key.rpartition("/")[2].partition("#")[0])
+        recorded = tuple(each for each in step.tries if each.finished_at is not None or each.error is not None)
+        if len(recorded) < latest.n:
+            tries = (*recorded, latest)
+            step = replace(step, status=status, attempts=latest.n, tries=tries, started_at=_first(tries), due=None)
+        self._steps[place] = step
         self._open[place] = None
+        return step
 
     def _wait(self, kind: StepKind, key: str, name: str, since: int, due: int | None) -> None:
         if (kind, self._shown(key)) not in self._steps:

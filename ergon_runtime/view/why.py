@@ -7,24 +7,40 @@ A due flow waits for a worker, whatever it waited for before: it is `queued` if 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never, cast
 
-from ergon_runtime.core.flows import FlowRow, Status
-from ergon_runtime.view.model import BLOCKED_KINDS, Aside, Why, WhyKind
+from ergon_runtime.core.flows import FlowRow, Status, WorkerRow
+from ergon_runtime.view.model import BLOCKED_KINDS, Aside, StepView, Why, WhyKind
 from ergon_runtime.view.stored import Note, value_of
 
 SERVE = "ergon worker -m MODULE"
 _BLOCKED: Mapping[str, WhyKind] = {kind: kind for kind in BLOCKED_KINDS}
 
 
+MANY = 20
+"""Running steps that are named."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is the same for all flows looked at together: the store's time, and the lanes that live workers serve."""
+    """What is the same for all flows looked at together: the store's time, and the live workers by the lanes that they
+    serve and by name."""
 
     now: int
-    served: frozenset[str]
+    served: Mapping[str, Sequence[WorkerRow]]
+    live: Mapping[str, WorkerRow]
+
+
+def scene_of(now: int, workers: Iterable[WorkerRow]) -> Scene:
+    """The scene with these workers, of whom some may be silent by now."""
+    served: dict[str, list[WorkerRow]] = {}
+    live = {worker.worker: worker for worker in workers if worker.until > now}
+    for worker in live.values():
+        for lane in worker.lanes:
+            served.setdefault(lane, []).append(worker)
+    return Scene(now, served, live)
 
 
 def why_of(row: FlowRow, note: Note, scene: Scene) -> Why | None:
@@ -50,16 +66,33 @@ def signal_fix(flow_id: str, name: str) -> str:
     return f"ergon signal {shlex.quote(name)} PAYLOAD --flow {shlex.quote(flow_id)}"
 
 
+def running_why(why: Why, steps: Iterable[StepView], life: int, *, all_told: bool) -> Why:
+    """What a running flow does: its steps that run, the longest first; without any, and `all_told`, its own code."""
+    found = [_step_runs(step, life) for step in steps]
+    found.sort(key=lambda each: (each.since is None, each.since or 0))
+    if not found:
+        return replace(why, open=0) if all_told else why
+    first, also = found[0], tuple(found[1:MANY])
+    count = len(found) if len(found) > MANY else None
+    return replace(why, key=first.key, name=first.name, attempt=first.attempt, since=first.since, also=also, open=count)
+
+
+def _step_runs(step: StepView, life: int) -> Why:
+    since = step.tries[-1].started_at if step.tries and step.tries[-1].finished_at is None else step.started_at
+    key = step.key if life == 1 else step.key.removesuffix(f"~{life}")
+    return Why("running", key=key, name=step.name, attempt=step.attempts, since=since)
+
+
 def _unclaimed(row: FlowRow, scene: Scene) -> Why:
-    served = row.lane in scene.served
+    workers = scene.served.get(row.lane, ())
     since = row.updated if row.due is None else max(row.due, row.created)
-    return Why(
-        "queued" if served else "no_worker",
-        since=since,
-        type=row.type,
-        version=row.version,
-        fix=None if served else SERVE,
-    )
+    why = Why("queued" if workers else "no_worker", since=since, type=row.type, version=row.version)
+    if not workers:
+        return replace(why, fix=SERVE)
+    if all(0 < worker.concurrency <= worker.busy for worker in workers):
+        busy, capacity = sum(worker.busy for worker in workers), sum(worker.concurrency for worker in workers)
+        return replace(why, workers=len(workers), busy=busy, capacity=capacity, fix=SERVE)
+    return replace(why, workers=len(workers))
 
 
 def _running(row: FlowRow, scene: Scene) -> Why:
@@ -125,7 +158,8 @@ def _blocked(row: FlowRow, note: Note) -> Why:
 
 
 def _blocked_fix(row: FlowRow, kind: str | None) -> str:
-    """Replay shows where code and journal part, and so which code to serve; what no code can mend is cancelled."""
+    """Replay shows where code and journal part, or where the code hangs, and so which code to serve. What the code has
+    no part in is tried again with the same, once a person says so."""
     flow = shlex.quote(row.id)
     match kind:
         case "diverged" | "unreadable" | "spinning" | "stuck":
@@ -133,7 +167,7 @@ def _blocked_fix(row: FlowRow, kind: str | None) -> str:
         case "too_long":
             return f"{SERVE} --max-entries N"
         case _:
-            return f"ergon cancel {flow}"
+            return f"ergon retry {flow}"
 
 
 def _number(found: Mapping[str, Any], name: str) -> int | None:

@@ -229,9 +229,9 @@ def test_why_lease_expired_names_the_worker_that_fell_silent() -> None:
         ("unreadable", "ergon replay a -m MODULE"),
         ("spinning", "ergon replay a -m MODULE"),
         ("stuck", "ergon replay a -m MODULE"),
-        ("crash_loop", "ergon cancel a"),
-        ("conflict", "ergon cancel a"),
-        ("paused", "ergon cancel a"),
+        ("crash_loop", "ergon retry a"),
+        ("conflict", "ergon retry a"),
+        ("paused", "ergon retry a"),
     ],
 )
 def test_why_blocked_has_its_kind_details_and_a_command(kind: WhyKind, fix: str) -> None:
