@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ergon_runtime.core.drafts import Draft
-from ergon_runtime.core.entries import Forked, Recorded, SignalReceived, pack
+from ergon_runtime.core.entries import ChildEnded, Forked, Recorded, SignalReceived, pack
 from ergon_runtime.core.flows import FLOW_ID, FlowRow, Status
 from ergon_runtime.core.history import History
 from ergon_runtime.errors import FlowNotFound, OperatorRefused
@@ -63,6 +63,8 @@ class ForkPlan:
     edited_args: bool
     edited: tuple[str, ...]
     dropped: tuple[str, ...]
+    children: tuple[str, ...]
+    """Detached ones of the other flow that have completed since what is kept was recorded; their results are, too."""
     row: FlowRow
     """The fork as it is written, but for its times and note."""
     entries: tuple[bytes, ...]
@@ -75,8 +77,8 @@ class ForkPlan:
     @property
     def unfinished(self) -> Unfinished:
         """What the fork's note says while it is made."""
-        rows = b"\n".join((self.row.args, *self.entries))
-        return Unfinished(self.source, self.from_step, self.cut, hashlib.blake2b(rows, digest_size=16).hexdigest())
+        digest = hashlib.blake2b(b"\n".join((self.row.args, *self.entries)), digest_size=16).hexdigest()
+        return Unfinished(self.source, self.from_step, self.cut, self.children, digest)
 
     def to_json(self) -> dict[str, Any]:
         """The plan, for people and programs."""
@@ -92,6 +94,7 @@ class ForkPlan:
             "edited_args": self.edited_args,
             "edited": list(self.edited),
             "dropped": list(self.dropped),
+            "children": list(self.children),
         }
 
 
@@ -113,13 +116,12 @@ async def plan_fork(
     """
     records = await read_records(store, row, 0)
     fork_id = _chosen_id(row, new_id)
-    cut = _cut_of(await store.get(fork_id), row, from_step)
-    if cut is None:
-        life = History(records[row.base :], first_time(row)).life
-        cut = find_cut(row, life, list(operations(records)), from_step)
+    begun = _begun(await store.get(fork_id), row, from_step)
+    cut = begun.cut if begun is not None else _cut(row, records, from_step)
     span = span_of(records, cut)
     kept = edited(row, span.records, copied(span.records, cut, signals=signals), cut, results or {})
-    ours = renumbered(await _with_children(store, kept))
+    ends = await _ends(store, kept, begun)
+    ours = renumbered([*kept, *ends])
     history = History(ours, first_time(row))
     marker = Forked("", history.last_time, history.life + 1, history.epoch, row.id, cut)
     after = History([*ours, Recorded(len(ours), 0, marker)], first_time(row))
@@ -138,6 +140,7 @@ async def plan_fork(
         edited_args=args is not None and args != original,
         edited=tuple(results or {}),
         dropped=() if signals else _signals(span.records, cut),
+        children=tuple(end.entry.child for end in ends if isinstance(end.entry, ChildEnded)),
         row=_new_row(row, fork_id, original if args is None else args, len(ours) + 1),
         entries=tuple(pack(record.entry, record.commit) for record in ours),
         marker=marker,
@@ -183,7 +186,7 @@ async def _release(store: Store, plan: ForkPlan) -> None:
 
 def _taken(plan: ForkPlan, there: FlowRow) -> OperatorRefused:
     said = f"flow {plan.new_id} exists already, and is {there.status}; choose another id"
-    if unfinished_fork(there) is not None:
+    if there.status is Status.BLOCKED and unfinished_fork(there) is not None:
         said = f"flow {plan.new_id} is another fork that was not finished; choose another id"
     return OperatorRefused(plan.new_id, said)
 
@@ -201,12 +204,17 @@ def _chosen_id(row: FlowRow, new_id: str | None) -> str:
     return new_id
 
 
-def _cut_of(begun: FlowRow | None, source: FlowRow, from_step: str) -> int | None:
-    """The cut of this very fork, if it has been begun: the source may have gone on since."""
-    unfinished = unfinished_fork(begun) if begun is not None else None
+def _cut(row: FlowRow, records: Sequence[Recorded], from_step: str) -> int:
+    life = History(records[row.base :], first_time(row)).life
+    return find_cut(row, life, list(operations(records)), from_step)
+
+
+def _begun(there: FlowRow | None, source: FlowRow, from_step: str) -> Unfinished | None:
+    """This very fork, if it has been begun: the source and its children may have gone on since."""
+    unfinished = unfinished_fork(there) if there is not None else None
     if unfinished is None or (unfinished.source, unfinished.from_step) != (source.id, from_step):
         return None
-    return unfinished.cut
+    return unfinished
 
 
 def _signals(records: Sequence[Recorded], cut: int) -> tuple[str, ...]:
@@ -215,11 +223,11 @@ def _signals(records: Sequence[Recorded], cut: int) -> tuple[str, ...]:
     return tuple(each.shown for each in before if isinstance(each.entry, SignalReceived))
 
 
-async def _with_children(store: Store, kept: Sequence[Recorded]) -> list[Recorded]:
-    """The kept entries, and the ends of detached children that have completed since."""
-    made = unheard(kept, detached=True)
+async def _ends(store: Store, kept: Sequence[Recorded], begun: Unfinished | None) -> list[Recorded]:
+    """The ends of detached children that have completed since; of a fork that was begun, those that it was to have."""
+    made = [each for each in unheard(kept, detached=True) if begun is None or each.child in begun.children]
     ends = await completed(store, made, kept[-1].entry.at) if made else []
-    return [*kept, *(replace(kept[-1], entry=end) for end in ends)]
+    return [replace(kept[-1], entry=end) for end in ends]
 
 
 def _new_row(source: FlowRow, new_id: str, args: bytes, length: int) -> FlowRow:

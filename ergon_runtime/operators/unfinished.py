@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import asdict, dataclass
+from typing import cast
 
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.heartbeats import read_note
@@ -15,11 +16,13 @@ FIELD = "fork"
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """Of which flow it is a fork, from which of its steps and sequences on; `digest` is of all that it is to have."""
+    """Of which flow it is a fork, from which of its steps and sequences on, and which children's ends were added to
+    what that flow had recorded; `digest` is of all that it is to have."""
 
     source: str
     from_step: str
     cut: int
+    children: tuple[str, ...]
     digest: str
 
     def command(self, new_id: str | None) -> str:
@@ -38,8 +41,16 @@ def unfinished_fork(row: FlowRow) -> Unfinished | None:
     """What the flow is to become, if it is a fork that was never finished; cancelled ones will not be."""
     if row.status not in (Status.BLOCKED, Status.CANCELLED):
         return None
-    match read_note(row.note).get(FIELD):
-        case {"source": str(source), "from_step": str(from_step), "cut": int(cut), "digest": str(digest)}:
-            return Unfinished(source, from_step, cut, digest)
+    found = read_note(row.note).get(FIELD)
+    match found:
+        case {
+            "source": str(source),
+            "from_step": str(from_step),
+            "cut": int(cut),
+            "children": list(),
+            "digest": str(digest),
+        }:
+            children = cast("list[object]", found["children"])
+            return Unfinished(source, from_step, cut, tuple(map(str, children)), digest)
         case _:
             return None

@@ -10,9 +10,8 @@ import pytest
 
 from ergon_runtime import continue_as_new, flow, invoke, sleep, step, step_info, wait_signal
 from ergon_runtime.core.entries import Forked, SignalReceived
-from ergon_runtime.core.flows import Status
 from ergon_runtime.errors import OperatorRefused
-from ergon_runtime.operators import ForkPlan, fork_flow, plan_fork, plan_retry
+from ergon_runtime.operators import ForkPlan, fork_flow, plan_fork
 from tests.runtime.rigs import Rig, rig, stands, virtual
 
 runs: Counter[str] = Counter()
