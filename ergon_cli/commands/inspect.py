@@ -29,7 +29,7 @@ from ergon_cli.stores import existing_store
 from ergon_cli.watching import JsonLines, Lines, Seen, watch
 from ergon_runtime import Store
 from ergon_runtime.config import parse_duration
-from ergon_runtime.view import FlowView, view_flow
+from ergon_runtime.view import FlowView, view_flow, view_row
 
 app = typer.Typer()
 IdsArgument = Annotated[
@@ -97,7 +97,7 @@ async def inspect(
 
 async def _show(store: Store, part: str, wish: Wish, *, below: bool) -> None:
     """Show a flow, or its step. Raises CommandError, StoreError."""
-    flow, now = await _flow(store, part)
+    flow, now = await _flow(store, part, steps=wish.json or wish.view is not ViewName.TREE)
     if wish.json:
         seen = Seen(flow, now, tuple(await events.read(store, flow)) if wish.view is ViewName.EVENTS else ())
         for made in await _json(store, seen, wish):
@@ -155,7 +155,7 @@ def _neither(error: CommandError, part: str, first: FlowView | None) -> CommandE
     return CommandError(error.code, f"no flow {part!r}, and no step of flow {first.id}", nearest(first, part))
 
 
-async def _flow(store: Store, part: str) -> tuple[FlowView, int]:
+async def _flow(store: Store, part: str, *, steps: bool = True) -> tuple[FlowView, int]:
     row = await resolve(store, part)
-    now = await store.now()
-    return await view_flow(store, row, now=now, workers=await store.workers()), now
+    now, read = await store.now(), view_flow if steps else view_row
+    return await read(store, row, now=now, workers=await store.workers()), now

@@ -95,7 +95,7 @@ def brief(why: Why, now: int) -> str:
             said = f": {error_line(why.error)}" if why.error else ""
             return f"{'due' if why.kind == 'timer' else 'next try'} {when}{said}"
         case "running":
-            return f"on {why.worker}"
+            return f"{why.key} on {why.worker}" if why.key else f"on {why.worker}"
         case "no_worker":
             return "no live worker serves it"
         case "lease_expired":

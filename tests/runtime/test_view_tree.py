@@ -22,6 +22,8 @@ def shape(tree: FlowTree) -> object:
 
 
 class Family(Scene):
+    now: int
+
     async def tree(self, flow: str = "a", *, full: bool = False, statuses: tuple[Status, ...] = ()) -> FlowTree:
         row, workers = await self.row(flow), await self.store.workers()
         return await read_tree(self.store, row, now=self.now, workers=workers, full=full, statuses=statuses)

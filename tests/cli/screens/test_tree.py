@@ -79,6 +79,7 @@ def test_control_characters_in_a_tree_are_escaped() -> None:
         (Why("no_worker", type="order"), "no live worker serves it"),
         (Why("queued"), "queued"),
         (Why("running", worker="w1"), "on w1"),
+        (Why("running", worker="w1", key="pay"), "pay on w1"),
         (Why("lease_expired", worker="w1"), "worker w1 was lost"),
         (Why("stuck", message="awaits what nothing ends"), "awaits what nothing ends"),
     ],
