@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never, cast
 
 from ergon_runtime.core.flows import FlowRow, Status, WorkerRow
+from ergon_runtime.operators.unfinished import unfinished_fork
 from ergon_runtime.view.model import BLOCKED_KINDS, Aside, StepView, Why, WhyKind
 from ergon_runtime.view.stored import Note, value_of
 
@@ -161,6 +162,8 @@ def _blocked_fix(row: FlowRow, kind: str | None) -> str:
     """Replay shows where code and journal part, or where the code hangs, and so which code to serve. What the code has
     no part in is tried again with the same, once a person says so."""
     flow = shlex.quote(row.id)
+    if (unfinished := unfinished_fork(row)) is not None:
+        return unfinished.command(row.id)
     match kind:
         case "diverged" | "unreadable" | "spinning" | "stuck":
             return f"ergon replay {flow} -m MODULE"
