@@ -65,15 +65,16 @@ def clipped(lines: Sequence[str], look: Look, room: int) -> list[str]:
     return [*pieces[: LINES - 1], f"{look.glyph('…', '...')} (--full shows all {len(lines):,} lines)"]
 
 
-def pretty(value: Json, room: int, depth: int = 0) -> list[str]:
-    """A JSON value in lines: in one where it fits into `room` columns, else its parts below each other."""
+def pretty(value: Json, room: int, depth: int = 0, taken: int = 0) -> list[str]:
+    """A JSON value in lines: in one where it fits into `room` columns, of which the first line has `taken` fewer; else
+    its parts below each other."""
     flat = one_line(value)
-    if len(flat) <= room or depth == DEEPEST or not isinstance(value, dict | list) or not value:
+    if len(flat) <= room - taken or depth == DEEPEST or not isinstance(value, dict | list) or not value:
         return [flat]
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     parts: list[list[str]] = []
     for name, part in _parts(cast("Container", value)):
-        first, *rest = pretty(part, room - len(name) - 3, depth + 1)
+        first, *rest = pretty(part, room - 2, depth + 1, len(name) + 1)
         parts.append([f"{name}{first}", *rest])
     inner = [f"  {line}" for part in parts[:-1] for line in (*part[:-1], f"{part[-1]},")]
     return [opening, *inner, *(f"  {line}" for line in parts[-1]), closing]
