@@ -6,8 +6,10 @@ when its turn comes. A flow that is refused is told, and the rest goes on; the h
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
+from ergon_cli.confirming import confirm
 from ergon_cli.exits import CommandError, ExitCode, as_command_error, show_error
 from ergon_cli.ids import resolve
 from ergon_cli.options import State
@@ -15,8 +17,11 @@ from ergon_cli.progress import Progress
 from ergon_cli.render import note
 from ergon_cli.selecting import Selection
 from ergon_cli.starting import worker_command
-from ergon_runtime import FlowRow, Store
+from ergon_runtime import FlowRow, Status, Store
 from ergon_runtime.errors import CodecError, FlowNotFound, OperatorRefused
+
+KINDS = 5
+"""Of the flows that are asked about, so many statuses and types are told."""
 
 
 class Batch:
@@ -28,6 +33,7 @@ class Batch:
         self._store, self._state, self._chosen = store, state, chosen
         self._progress = Progress(f"flows {done}")
         self._lanes: dict[str, str] = {}
+        self._kinds: Counter[tuple[Status, str]] = Counter()
 
     async def choose(self, parts: Sequence[str]) -> None:
         """Fix the ids: of the flows named, or of all that match."""
@@ -44,24 +50,36 @@ class Batch:
                 continue
             if row.id not in self.ids:
                 self.ids.append(row.id)
+                self._kinds[row.status, row.type] += 1
 
     async def _matching(self) -> list[str]:
         """A child that has ended is left out if its parent is chosen too: that makes a new one if it still needs it."""
-        parents: dict[str, str | None] = {}
+        rows: dict[str, tuple[str | None, Status, str]] = {}
         look, ended = Progress("flows found"), set[str]()
         try:
             async for row in self._chosen.flows(self._store):
-                parents[row.id] = row.parent
+                rows[row.id] = row.parent, row.status, row.type
                 if row.status.ended:
                     ended.add(row.id)
-                look.tell(len(parents))
+                look.tell(len(rows))
         finally:
             look.clear()
-        kept = [each for each, parent in parents.items() if not (each in ended and parent in ended)]
-        if left := len(parents) - len(kept):
+        kept = [each for each, (parent, *_) in rows.items() if not (each in ended and parent in ended)]
+        if left := len(rows) - len(kept):
             one = "1 child is left to its parent, which is chosen too"
             note(one if left == 1 else f"{left} children are left to their parents, which are chosen too")
+        self._kinds.update(rows[each][1:] for each in kept)
         return kept
+
+    async def agreed(self, verb: str, rest: str = "", *, yes: bool) -> bool:
+        """Whether all of them are to be taken: asked, unless `yes` says so. It tells how many of each kind there are."""
+        many = len(self.ids) > 1
+        if many and not yes:
+            for (status, flow), count in self._kinds.most_common(KINDS):
+                note(f"  {count} {status} {flow}")
+            if (more := len(self._kinds) - KINDS) > 0:
+                note(f"  and {more} kinds more")
+        return await confirm(f"{verb} {len(self.ids)} flow{'s' if many else ''}{rest}?", yes=yes)
 
     async def each(self, work: Callable[[FlowRow], Awaitable[None]]) -> None:
         """Do the work on each of them, in order."""

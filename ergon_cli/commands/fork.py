@@ -79,12 +79,10 @@ async def fork(
     async with existing_store(config, read_only=dry_run) as store:
         batch = Batch(store, state, chosen, "looked at" if dry_run else "forked")
         await batch.choose(ids)
-        count = len(batch.ids)
-        if chosen.every and count and not dry_run:
-            many = f"fork {count} flow{'s' if count > 1 else ''} from {from_step}?"
-            if not await confirm(many, yes=yes):
+        if chosen.every and batch.ids and not dry_run:
+            yes = await batch.agreed("fork", f" from {from_step}", yes=yes)
+            if not yes:
                 return ExitCode.USAGE
-            yes = True
         forking = _Forking(store, state, batch, changes, dry_run=dry_run, yes=yes)
         await batch.each(forking.one)
         await forking.close()

@@ -11,7 +11,7 @@ from typing import Annotated, assert_never
 import typer
 
 from ergon_cli.batches import Batch
-from ergon_cli.confirming import DryRunOption, YesOption, can_ask, check_can_ask, confirm
+from ergon_cli.confirming import DryRunOption, YesOption, can_ask, check_can_ask
 from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.options import State, shared
 from ergon_cli.plans import COLUMNS, kept_and_again, named, rerun_rows
@@ -54,7 +54,8 @@ async def retry(
     async with existing_store(state.load(), read_only=dry_run) as store:
         batch = Batch(store, state, chosen, "looked at" if dry_run else "retried")
         await batch.choose(ids or ())
-        if not dry_run and not await _agreed(len(batch.ids), every=chosen.every, yes=yes):
+        asks = not dry_run and _must_ask(len(batch.ids), every=chosen.every)
+        if asks and not await batch.agreed("retry", yes=yes):
             return ExitCode.USAGE
         retrying = _Retrying(store, state, batch, from_step, adopt, dry_run)
         await batch.each(retrying.one)
@@ -72,11 +73,9 @@ def _check(chosen: Selection, ids: list[str] | None, from_step: str | None, *, a
         raise CommandError(ExitCode.USAGE, said, "see: ergon fork --help")
 
 
-async def _agreed(count: int, *, every: bool, yes: bool) -> bool:
-    """Several flows are asked about, where somebody can be: that --all can, has been checked."""
-    if count == 0 or not (every or (count > 1 and can_ask())):
-        return True
-    return await confirm(f"retry {count} flow{'s' if count > 1 else ''}?", yes=yes)
+def _must_ask(count: int, *, every: bool) -> bool:
+    """Several flows are asked about, where somebody can be; for --all that has been checked."""
+    return (every and count > 0) or (count > 1 and can_ask())
 
 
 class _Retrying:

@@ -91,19 +91,8 @@ def test_arguments_are_read_by_the_hints_and_the_others_are_kept(ergon: Shell) -
     placed("A-17")
     assert ergon("fork", "A-17", "--from", "charge", "-a", "amount=9.50", "--id", "again", "--yes", "--json") == 0
     assert look("again")[0].args == b'{"n":1,"amount":"9.50"}'
-    assert ergon.json[0] | {"again": []} == {
-        "id": "again",
-        "source": "A-17",
-        "flow": "order",
-        "version": None,
-        "from": "charge",
-        "cut": 3,
-        "keeps": 2,
-        "again": [],
-        "edited_args": True,
-        "edited": [],
-        "dropped": [],
-    }
+    expected = {"id": "again", "source": "A-17", "flow": "order", "version": None, "from": "charge", "cut": 3}
+    assert ergon.json[0].items() >= (expected | {"keeps": 2, "edited_args": True, "edited": [], "dropped": []}).items()
 
 
 @pytest.mark.usefixtures("flows")

@@ -254,7 +254,7 @@ def test_several_flows_are_asked_about_on_a_terminal(
         monkeypatch.setattr(sys, "stdin", stdin)
         monkeypatch.setattr(sys, "stderr", screen)
         os.write(person, typed)
-        assert ergon("retry", "A-1", "A-2") == code
+        assert ergon("retry", "A-1", "A-2", "B") == code
     os.close(person)
-    assert "retry 2 flows? [y/N] " in screen.getvalue()
+    assert "  2 failed order\n  1 blocked order\nretry 3 flows? [y/N] " in screen.getvalue()
     assert look("A-1")[0] is look("A-2")[0] is status
