@@ -72,7 +72,7 @@ class Batch:
         return kept
 
     async def agreed(self, verb: str, rest: str = "", *, yes: bool) -> bool:
-        """Whether all of them are to be taken: asked, unless `yes` says so. It tells how many of each kind there are."""
+        """Whether all of them are to be taken: asked, unless `yes` says so. Tells how many of each kind there are."""
         many = len(self.ids) > 1
         if many and not yes:
             for (status, flow), count in self._kinds.most_common(KINDS):
