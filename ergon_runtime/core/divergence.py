@@ -25,7 +25,8 @@ def describe(thing: Op | Entry) -> str:
         case "step" | "attempt":
             return f"step {thing.key}{_short(getattr(thing, 'args', ''))}"
         case "child" | "created" | "child_cancelled":
-            return f"child {thing.key}{_short(getattr(thing, 'args', ''))}"
+            args: str | None = getattr(thing, "args", None)  # its end does not tell them
+            return f"child {thing.key}{_short(args) if args is not None else ''}"
         case kind:
             return f"{kind} {thing.key}"
 

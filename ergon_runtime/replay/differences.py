@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from ergon_runtime.codec import hint_name
 from ergon_runtime.core.divergence import describe
-from ergon_runtime.core.entries import ChildCreated, Entry, Patched, StepStopped
+from ergon_runtime.core.entries import ChildCreated, Entry, Patched, StepBegun, StepStopped
 from ergon_runtime.core.faults import Fault, FaultKind
+from ergon_runtime.core.flows import Status
 from ergon_runtime.core.machine import SHOWN
-from ergon_runtime.core.operations import Op, StepOp, TimerOp
+from ergon_runtime.core.operations import ChildOp, Op, SignalOp, StepOp, TimerOp
 from ergon_runtime.core.places import Places, in_place_of, scope_of
 from ergon_runtime.definitions import StepCall
 from ergon_runtime.replay.endings import shown
@@ -95,7 +96,7 @@ class Comparison:
 
     def _ends_early(self, entry: Entry) -> Finding:
         """The code has ended, and this is still recorded."""
-        recorded = describe(entry)
+        recorded = self._machine.words(entry)
         assert self._machine.main is not None
         if self._machine.main.cancelled() or self._machine.main.exception() is not None:
             _, said, where = self._rehearsal.outcome()
@@ -144,7 +145,7 @@ class Comparison:
         if isinstance(entry, Patched):
             return self._make("missing", f"the code no longer calls patched({entry.key!r})", entry, None, standing)
         asked = self._first_asked(first.key) if first is not None else None
-        if first is None or asked is None or asked.how in ("exact", "moved", "arguments"):
+        if first is None or asked is None or asked.how in ("exact", "moved", "arguments") or self._was_asked(first):
             return self._made_otherwise(entry, standing)
         if first.kind == identity(entry)[0] and first.digest == identity(entry)[2] != "":
             return self._make("step", self._replaced(entry, first), entry, None, standing)
@@ -189,7 +190,9 @@ class Comparison:
             message = f"child {new[0].key} is created in place of {named(entry)}"
             current = tuple(map(describe, new))
             where = self._machine.where(entry.key)
-            return Finding("step", message, entry.key, describe(entry), current, tuple(None for _ in new), where)
+            return Finding(
+                "step", message, entry.key, self._machine.words(entry), current, tuple(None for _ in new), where
+            )
         return self._make("missing", f"the code no longer asks for {named(entry)}", entry, None, standing)
 
     def _replaced(self, entry: Entry, op: Op) -> str:
@@ -218,6 +221,19 @@ class Comparison:
     def _is_recent(self, op: Op, key: str) -> bool:
         """Whether it was asked for since the last agreement, or by the task that the key names."""
         return op.turn == self._machine.turn or scope_of(op.key) == scope_of(key)
+
+    def _was_asked(self, op: Op) -> bool:
+        """Whether the recorded run too asked for this: its end is not recorded, but something else of it is."""
+        row, history = self._rehearsal.row, self._rehearsal.history
+        match op:
+            case StepOp():
+                return op.key in history.failures or (StepBegun.kind, op.key) in history.marks
+            case TimerOp():
+                return row.status is Status.WAITING and op.due == row.due
+            case SignalOp():
+                return op.channel in {wait.channel for wait in row.waits}
+            case ChildOp():
+                return (ChildCreated.kind, op.key) in history.marks
 
     def _stands(self, key: str) -> bool:
         return self._machine.open.get(key) is not None
@@ -251,13 +267,13 @@ class Comparison:
     def _make(
         self, difference: Difference, message: str, entry: Entry | None, recorded: str | None, ops: Sequence[Op]
     ) -> Finding:
-        said = tuple(describe(op) for op in ops[:SHOWN])
+        said = tuple(map(self._machine.words, ops[:SHOWN]))
         if len(ops) > SHOWN:
             said = (*said, f"{len(ops) - SHOWN:,} more")
         lines = tuple(self._line(op) for op in ops[:SHOWN]) + ((None,) if len(ops) > SHOWN else ())
         key = entry.key if entry is not None else None
         if recorded is None:
-            recorded = describe(entry) if entry is not None else ""
+            recorded = self._machine.words(entry) if entry is not None else ""
         where = next(iter(lines), None) or self._fault.where
         return Finding(difference, message, key, recorded, said or ("nothing",), lines or (where,), where)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from ergon_runtime.core.divergence import matches
+from ergon_runtime.core.divergence import describe, matches
 from ergon_runtime.core.entries import (
     CancelReceived,
     ChildCreated,
@@ -87,6 +87,11 @@ class ReplayMachine(FlowMachine):
     ) -> None:
         super().__init__(flow_id, main, history, seed=seed, args=args, ended=ended, observer=observer)
         self.loop = NotingLoop(self, f"{seed}/{self.life}", lambda context: None)  # type: ignore[abstract]  # as the base
+
+    def words(self, thing: Op | Entry) -> str:
+        """An operation or entry in a few words, a child with its arguments."""
+        created = self.marks.get((ChildCreated.kind, thing.key)) if thing.kind == ChildOp.kind else None
+        return describe(created or thing)
 
     def mentions(self, name: str) -> bool:
         """Whether the user's code that waits now has this name in it, as a name or a text."""

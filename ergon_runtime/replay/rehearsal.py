@@ -108,13 +108,13 @@ class Rehearsal:
     def _observe(self, how: str, key: str, _: int) -> None:
         if how != "pool":  # what earlier lives left is not of this recording
             record = next(self._recorded, None)
-            self.delivered.append(describe(record.entry) if record is not None else key)
+            self.delivered.append(self.machine.words(record.entry) if record is not None else key)
 
     def _check_end(self, check_result: bool) -> None:
         """The recorded flow has ended: so must the code, in the same way."""
         machine, recorded = self.machine, f"the end ({self.row.status.value})"
         if not machine.done or machine.markers:
-            asked = [describe(op) for op in in_place_of(None, machine.open)]
+            asked = [machine.words(op) for op in in_place_of(None, machine.open)]
             asked += [describe(marker) for marker in machine.markers]
             message = "the recorded flow has ended, and the code asks for more"
             current = tuple(asked[:SHOWN]) or ("nothing, but goes on",)

@@ -66,7 +66,7 @@ def _side_by_side(finding: Finding) -> bool:
 
 def _recorded(rehearsal: Rehearsal, agreed: int) -> list[_Cell]:
     cells = [
-        _Cell((index,), describe(record.entry), index + 1)
+        _Cell((index,), rehearsal.machine.words(record.entry), index + 1)
         for index, record in enumerate(islice(rehearsal.history.strict, agreed, agreed + WINDOW), agreed)
     ]
     if rehearsal.ended and agreed + WINDOW >= rehearsal.total:
@@ -82,7 +82,8 @@ def _current(rehearsal: Rehearsal, diagnosis: Diagnosis, finding: Finding) -> li
         for index, record in enumerate(rehearsal.history.strict[agreed : agreed + WINDOW], agreed)
         if isinstance(record.entry, CancelReceived)
     ]
-    cells += [_cell(each) for each in sorted(diagnosis.asked, key=lambda each: each.moment) if _shows(each, finding)]
+    asked = sorted(diagnosis.asked, key=lambda each: each.moment)
+    cells += [_cell(each, diagnosis) for each in asked if _shows(each, diagnosis, finding)]
     if diagnosis.done:
         said = finding.current[0] if rehearsal.machine.done and finding.current else "the end"
         differs = finding.difference in ("end", "result")
@@ -92,19 +93,19 @@ def _current(rehearsal: Rehearsal, diagnosis: Diagnosis, finding: Finding) -> li
     return cells[:WINDOW]
 
 
-def _shows(asked: Asked, finding: Finding) -> bool:
+def _shows(asked: Asked, diagnosis: Diagnosis, finding: Finding) -> bool:
     """Whether it belongs in the columns: it was answered, or stands where they differ. The alarms of timeouts, and what
     was asked for before, wait aside."""
     if asked.index is not None or asked.how is not None:
         return True
     if isinstance(asked.op, TimerOp) and not asked.op.sleep:
         return False
-    return describe(asked.op) == finding.current[0] or asked.line is not None
+    return diagnosis.words(asked.op) == finding.current[0] or asked.line is not None
 
 
-def _cell(asked: Asked) -> _Cell:
+def _cell(asked: Asked, diagnosis: Diagnosis) -> _Cell:
     token: Token = (asked.index,) if asked.how == "exact" else ("asked", asked.op.key, asked.op.digest)
-    return _Cell(token, describe(asked.op), where=asked.line)
+    return _Cell(token, diagnosis.words(asked.op), where=asked.line)
 
 
 def _paired(recorded: Sequence[_Cell], current: Sequence[_Cell]) -> Iterator[ComparedRow]:

@@ -77,6 +77,7 @@ def test_e6_entry_answers_an_operation_of_its_kind_name_and_digest(op: Op, entry
         (STOP, "stop of step a"),
         (replace(STEP, args='{"x":1}'), 'step a("x":1)'),
         (ChildCreated("a", 1, "d", "f/a", "kid", None, "[5]", False), "child a(5)"),
+        (CHILD, "child a"),
         (SIGNAL, "signal a"),
         (TIMER_OP, "timer a"),
         (Patched("p", 1), "patched p"),

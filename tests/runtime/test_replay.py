@@ -45,7 +45,7 @@ async def refuse(n: int) -> int:
 
 
 @flow
-async def parcel(n: int) -> int:
+async def letter(n: int) -> int:
     return n
 
 
@@ -68,7 +68,7 @@ def order(code: Code, **given: Any) -> FlowDefinition:
 async def record(store: MemoryStore, code: Code, *, ends: bool = True, **given: Any) -> FlowRow:
     """Run the code as flow `a`, to its end or until it waits, and give its row."""
     value = order(code, **given).value(n=1)
-    running = await Worker(store).register(parcel).register_all().start()
+    running = await Worker(store).register(letter).register_all().start()
     while not await store.workers():  # its leases are kept from now on
         await store.wait("test", 0.02)
     handle = await Scheduler(store).schedule(value, id="a")
@@ -143,13 +143,13 @@ def test_replay_of_an_ended_flow_that_asks_for_more_diverges() -> None:
 
 
 def test_replay_of_an_ended_flow_that_starts_another_child_diverges() -> None:
-    async def sends_parcel(n: int) -> int:
+    async def sends_letter(n: int) -> int:
         shipped = await charge_then_ship(n)
-        invoke(parcel(n), detached=True)
+        invoke(letter(n), detached=True)
         return shipped
 
-    report = replay(charge_then_ship, sends_parcel)
-    assert (report.verdict, report.current) == ("diverged", ('child parcel("n":1)',))
+    report = replay(charge_then_ship, sends_letter)
+    assert (report.verdict, report.current) == ("diverged", ('child letter("n":1)',))
 
 
 def test_replay_of_code_that_ends_before_the_recording_diverges() -> None:
@@ -250,7 +250,7 @@ def test_replay_of_a_later_life_takes_what_earlier_ones_left() -> None:
 
 def test_replay_of_gathered_sleeps_and_children_is_same() -> None:
     async def mixed(n: int) -> list[int]:
-        child, charged, _ = await asyncio.gather(invoke(parcel(n)), charge(n), sleep(0.01))
+        child, charged, _ = await asyncio.gather(invoke(letter(n)), charge(n), sleep(0.01))
         return [child, charged]
 
     report = replay(mixed)

@@ -113,7 +113,7 @@ def test_each_task_of_a_flow_says_what_it_waits_for() -> None:
         ("", None, ["task 1/", "task 2/", "task 3/"]),
         ("1/", "the third", ["signal 1/c", "timer 1/timeout"]),
         ("2/", None, ["signal 2/a"]),
-        ("3/", None, ["child parcel()"]),
+        ("3/", None, ["child parcel"]),
     ]
     assert [sources(task)[-1:] for task in found.tasks] == [
         ['await asyncio.gather(wait_signal("a"), invoke(parcel()), named)'],

@@ -1,0 +1,861 @@
+"""Edits of flow code, and what a replay has to say of each: the table behind test_replay_mutations.py.
+
+A case is a flow and an edit of its source, a text for another. In the new text the comment `# here` marks the line that
+the report has to name. The steps that all flows share are in HEAD.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ergon_runtime.replay import Difference
+
+Mode = Literal["waits", "ends"]
+
+HEAD = """
+import asyncio
+from dataclasses import dataclass
+
+from ergon_runtime import continue_as_new, flow, flow_type, invoke, patched, sleep, step, wait_signal
+
+
+@step
+async def charge(n: int) -> int:
+    return n
+
+
+@step
+async def pack(n: int) -> int:
+    return n
+
+
+@step
+async def ship(n: int) -> int:
+    return n
+
+
+@step
+async def audit(n: int) -> int:
+    return n
+
+
+@step
+async def note(text: str) -> None:
+    pass
+
+
+@step
+async def move(source: str, target: str) -> str:
+    return source + target
+
+
+@step
+async def refuse(n: int) -> int:
+    raise ValueError(f"no {n}")
+
+
+@step(name="parcel")
+async def parcel_step(n: int) -> int:
+    return n
+
+
+@flow
+async def parcel(n: int) -> int:
+    return n
+
+
+@flow
+async def crate(n: int) -> int:
+    return n
+
+"""
+
+ORDER = """
+@flow
+async def main(n: int) -> int:
+    await charge(n)
+    await pack(n + 1)
+    await ship(n + 2)
+    return await wait_signal("go", int)
+"""
+NOTES = """
+@flow
+async def main(n: int) -> int:
+    await charge(n)
+    await note("packed")
+    await ship(n)
+    return await wait_signal("go", int)
+"""
+PARALLEL = """
+@flow
+async def main(n: int) -> int:
+    await asyncio.gather(charge(n), pack(n))
+    await ship(n)
+    return await wait_signal("go", int)
+"""
+SERIAL = """
+@flow
+async def main(n: int) -> int:
+    await charge(n)
+    await pack(n)
+    await ship(n)
+    return await wait_signal("go", int)
+"""
+GROUP = """
+async def branch(n: int) -> int:
+    await charge(n)
+    return await pack(n)
+
+
+@flow
+async def main(n: int) -> int:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(branch(n))
+        group.create_task(ship(n + 5))
+    return await wait_signal("go", int)
+"""
+LOOP = """
+@flow
+async def main(n: int) -> int:
+    for each in range(n, 4):
+        await charge(each)
+    await pack(n)
+    return await wait_signal("go", int)
+"""
+BRANCH = """
+@flow
+async def main(n: int) -> int:
+    if n > 0:
+        await charge(n)
+    else:
+        await pack(n)
+    await ship(n)
+    return await wait_signal("go", int)
+"""
+TRANSFER = """
+@flow
+async def main(n: int) -> int:
+    await move("a", "b")
+    await charge(100)
+    return await wait_signal("go", int)
+"""
+SLEEPS = """
+@flow
+async def main(n: int) -> int:
+    await charge(n)
+    await sleep(60)
+    await ship(n)
+    return await wait_signal("go", int)
+"""
+ASKS = """
+@flow
+async def main(n: int) -> int:
+    await charge(n)
+    approved = await wait_signal("approve", int)
+    await ship(approved)
+    return await wait_signal("go", int)
+"""
+CHILDREN = """
+@flow
+async def main(n: int) -> int:
+    await charge(n)
+    await invoke(parcel(n))
+    await ship(n)
+    return await wait_signal("go", int)
+"""
+SENDS_OFF = """
+@flow
+async def main(n: int) -> int:
+    await charge(n)
+    invoke(parcel(n), detached=True)
+    return await wait_signal("go", int)
+"""
+PATCHED = """
+@flow
+async def main(n: int) -> int:
+    await charge(n)
+    if patched("packing"):
+        await pack(n + 7)
+    else:
+        await audit(n)
+    return await wait_signal("go", int)
+"""
+HELPERS = """
+async def deliver(n: int) -> int:
+    await pack(n)
+    return await ship(n + 1)
+
+
+@flow
+async def main(n: int) -> int:
+    await charge(n)
+    await deliver(n)
+    return await wait_signal("go", int)
+"""
+CLASS = """
+@dataclass
+@flow_type(name="main")
+class Main:
+    n: int
+
+    @step
+    async def weigh(self, kilos: int) -> int:
+        return kilos
+
+    @flow
+    async def run(self) -> int:
+        await self.weigh(self.n)
+        await ship(self.n)
+        return await wait_signal("go", int)
+"""
+FAILS = """
+@flow
+async def main(n: int) -> int:
+    await charge(n)
+    return await refuse(n)
+"""
+CATCHES = """
+@flow
+async def main(n: int) -> int:
+    try:
+        await refuse(n)
+    except ValueError:
+        await audit(n)
+    return await wait_signal("go", int)
+"""
+ROUNDS = """
+@flow
+async def main(n: int) -> int:
+    await charge(n)
+    if n < 3:
+        continue_as_new(main(n + 1))
+    await ship(n)
+    return n
+"""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """An edit that replay has to find. `mail` are signals that the flow gets, besides `go` if it is to end."""
+
+    name: str
+    flow: str
+    old: str
+    new: str
+    difference: Difference
+    key: str | None
+    recorded: str
+    current: str
+    modes: tuple[Mode, ...] = ("waits", "ends")
+    mail: tuple[str, ...] = ()
+    check_result: bool = False
+    says: str = ""
+    head: tuple[str, str] = field(default=("", ""))
+
+
+def line(text: str) -> str:
+    return f"    {text}\n"
+
+
+ENDS: tuple[Mode, ...] = ("ends",)
+WAITS: tuple[Mode, ...] = ("waits",)
+CHARGE, PACK, SHIP = 'step charge("n":1)', 'step pack("n":2)', 'step ship("n":3)'
+GO = line('return await wait_signal("go", int)')
+
+MUTATIONS = [
+    # --- added
+    Mutation(
+        "a step added at the start",
+        ORDER,
+        line("await charge(n)"),
+        line("await audit(n)  # here") + line("await charge(n)"),
+        "extra",
+        "charge",
+        CHARGE,
+        'step audit("n":1)',
+        says="step audit was added before step charge",
+    ),
+    Mutation(
+        "a step added in the middle whose result nobody knows",
+        ORDER,
+        line("await pack(n + 1)"),
+        line("await audit(9)  # here") + line("await pack(n + 1)"),
+        "extra",
+        "pack",
+        PACK,
+        'step audit("n":9)',
+        says="step audit was added before step pack, or put in place of it",
+    ),
+    Mutation(
+        "a step without a result added in the middle",
+        ORDER,
+        line("await pack(n + 1)"),
+        line('await note("soon")  # here') + line("await pack(n + 1)"),
+        "extra",
+        "pack",
+        PACK,
+        'step note("text":"soon")',
+        says="step note was added before step pack",
+    ),
+    Mutation(
+        "a step added before the last wait",
+        ORDER,
+        GO,
+        line('await note("soon")  # here') + GO,
+        "extra",
+        "go",
+        "signal go",
+        'step note("text":"soon")',
+        ENDS,
+    ),
+    Mutation(
+        "a step added at the end",
+        ORDER,
+        GO,
+        line('await wait_signal("go", int)') + line("return await audit(n)  # here"),
+        "extra",
+        None,
+        "the end (completed)",
+        'step audit("n":1)',
+        ENDS,
+    ),
+    Mutation(
+        "a sleep added",
+        ORDER,
+        line("await pack(n + 1)"),
+        line("await sleep(5)  # here") + line("await pack(n + 1)"),
+        "extra",
+        "pack",
+        PACK,
+        "timer sleep",
+        says="timer sleep was added before step pack",
+    ),
+    Mutation(
+        "a wait for a signal added",
+        ORDER,
+        line("await pack(n + 1)"),
+        line('await wait_signal("ready")  # here') + line("await pack(n + 1)"),
+        "extra",
+        "pack",
+        PACK,
+        "signal ready",
+    ),
+    Mutation(
+        "a child added",
+        ORDER,
+        line("await pack(n + 1)"),
+        line("await invoke(parcel(n))  # here") + line("await pack(n + 1)"),
+        "extra",
+        "pack",
+        PACK,
+        'child parcel("n":1)',
+    ),
+    Mutation(
+        "another round of a loop at its end",
+        LOOP,
+        "range(n, 4):\n        await charge(each)",
+        "range(n, 5):\n        await charge(each)  # here",
+        "extra",
+        "pack",
+        'step pack("n":1)',
+        'step charge#4("n":4)',
+    ),
+    Mutation(
+        "another round of a loop at its start",
+        LOOP,
+        "range(n, 4):\n        await charge(each)",
+        "range(n - 1, 4):\n        await charge(each)  # here",
+        "extra",
+        "charge",
+        CHARGE,
+        'step charge("n":0)',
+    ),
+    Mutation(
+        "a retry in code",
+        FAILS,
+        line("return await refuse(n)"),
+        line("try:")
+        + line("    return await refuse(n)")
+        + line("except ValueError:")
+        + line("    return await refuse(n)  # here"),
+        "extra",
+        None,
+        "the end (failed)",
+        'step refuse#2("n":1)',
+        ENDS,
+    ),
+    # --- removed
+    Mutation(
+        "the first step removed",
+        ORDER,
+        line("await charge(n)") + line("await pack(n + 1)"),
+        line("await pack(n + 1)  # here"),
+        "missing",
+        "charge",
+        CHARGE,
+        PACK,
+    ),
+    Mutation(
+        "a step in the middle removed",
+        ORDER,
+        line("await pack(n + 1)") + line("await ship(n + 2)"),
+        line("await ship(n + 2)  # here"),
+        "missing",
+        "pack",
+        PACK,
+        SHIP,
+    ),
+    Mutation(
+        "the last step removed",
+        ORDER,
+        line("await ship(n + 2)") + GO,
+        line('return await wait_signal("go", int)  # here'),
+        "missing",
+        "ship",
+        SHIP,
+        "signal go",
+    ),
+    Mutation(
+        "all that comes after a step removed",
+        ORDER,
+        line("await ship(n + 2)") + GO,
+        line("return n  # here"),
+        "missing",
+        "ship",
+        SHIP,
+        "the end",
+    ),
+    Mutation(
+        "an early return",
+        ORDER,
+        line("await pack(n + 1)"),
+        line("if n == 1:") + line("    return n  # here") + line("await pack(n + 1)"),
+        "missing",
+        "pack",
+        PACK,
+        "the end",
+    ),
+    Mutation(
+        "everything removed",
+        ORDER,
+        line("await charge(n)") + line("await pack(n + 1)") + line("await ship(n + 2)") + GO,
+        line("return n  # here"),
+        "missing",
+        "charge",
+        CHARGE,
+        "the end",
+    ),
+    Mutation(
+        "a call that is no longer awaited",
+        NOTES,
+        line('await note("packed")') + line("await ship(n)"),
+        line('note("packed").close()') + line("await ship(n)  # here"),
+        "missing",
+        "note",
+        'step note("text":"packed")',
+        'step ship("n":1)',
+    ),
+    Mutation(
+        "a sleep removed",
+        SLEEPS,
+        line("await sleep(60)") + line("await ship(n)"),
+        line("await ship(n)  # here"),
+        "missing",
+        "sleep",
+        "timer sleep",
+        'step ship("n":1)',
+    ),
+    Mutation(
+        "a wait for a signal removed",
+        ASKS,
+        line('approved = await wait_signal("approve", int)') + line("await ship(approved)"),
+        line("await ship(7)  # here"),
+        "missing",
+        "approve",
+        "signal approve",
+        'step ship("n":7)',
+        mail=("approve",),
+    ),
+    Mutation(
+        "the last round of a loop removed",
+        LOOP,
+        "range(n, 4):\n        await charge(each)\n    await pack(n)",
+        "range(n, 3):\n        await charge(each)\n    await pack(n)  # here",
+        "missing",
+        "charge#3",
+        'step charge#3("n":3)',
+        'step pack("n":1)',
+    ),
+    Mutation(
+        "the first round of a loop removed",
+        LOOP,
+        "range(n, 4):\n        await charge(each)",
+        "range(n + 1, 4):\n        await charge(each)  # here",
+        "missing",
+        "charge",
+        CHARGE,
+        'step charge("n":2)',
+    ),
+    Mutation(
+        "a child that nobody awaits removed",
+        SENDS_OFF,
+        line("invoke(parcel(n), detached=True)") + GO,
+        line('return await wait_signal("go", int)  # here'),
+        "missing",
+        "parcel",
+        'child parcel("n":1)',
+        "signal go",
+        WAITS,
+    ),
+    Mutation(
+        "the call of patched removed with its old branch",
+        PATCHED,
+        line('if patched("packing"):')
+        + line("    await pack(n + 7)")
+        + line("else:")
+        + line("    await audit(n)")
+        + GO,
+        line("await pack(n + 7)") + line('return await wait_signal("go", int)  # here'),
+        "missing",
+        "packing",
+        "patched packing",
+        "signal go",
+        WAITS,
+    ),
+    # --- another in its place
+    Mutation(
+        "a step renamed",
+        ORDER,
+        line("await pack(n + 1)"),
+        line("await audit(n + 1)  # here"),
+        "step",
+        "pack",
+        PACK,
+        'step audit("n":2)',
+        says="step audit stands in place of step pack, with the same arguments: it was renamed",
+    ),
+    Mutation(
+        "a step replaced by another with other arguments",
+        ORDER,
+        line("await pack(n + 1)"),
+        line("await audit(99)  # here"),
+        "step",
+        "pack",
+        PACK,
+        'step audit("n":99)',
+    ),
+    Mutation(
+        "a step replaced by one without a result",
+        ORDER,
+        line("await pack(n + 1)"),
+        line('await note("x")  # here'),
+        "step",
+        "pack",
+        PACK,
+        'step note("text":"x")',
+        says="step note stands in place of step pack",
+    ),
+    Mutation(
+        "a branch flipped",
+        BRANCH,
+        line("if n > 0:") + line("    await charge(n)") + line("else:") + line("    await pack(n)"),
+        line("if n < 0:") + line("    await charge(n)") + line("else:") + line("    await pack(n)  # here"),
+        "step",
+        "charge",
+        CHARGE,
+        'step pack("n":1)',
+        says="another branch was taken, or it was renamed",
+    ),
+    Mutation(
+        "the old branch of a patch taken",
+        PATCHED,
+        line('if patched("packing"):') + line("    await pack(n + 7)") + line("else:") + line("    await audit(n)"),
+        line("await audit(n)  # here"),
+        "step",
+        "pack",
+        'step pack("n":8)',
+        'step audit("n":1)',
+        says="the code no longer calls patched('packing')",
+    ),
+    Mutation(
+        "a signal renamed",
+        ASKS,
+        'approved = await wait_signal("approve", int)',
+        'approved = await wait_signal("confirm", int)  # here',
+        "step",
+        "approve",
+        "signal approve",
+        "signal confirm",
+        mail=("approve",),
+    ),
+    Mutation(
+        "a child of another type",
+        CHILDREN,
+        line("await invoke(parcel(n))"),
+        line("await invoke(crate(n))  # here"),
+        "step",
+        "parcel",
+        'child parcel("n":1)',
+        'child crate("n":1)',
+    ),
+    Mutation(
+        "a step made a child",
+        ORDER,
+        line("await pack(n + 1)"),
+        line("await invoke(parcel(n + 1))  # here"),
+        "step",
+        "pack",
+        PACK,
+        'child parcel("n":2)',
+    ),
+    Mutation(
+        "a step moved into a task",
+        ORDER,
+        line("await pack(n + 1)"),
+        line("await asyncio.create_task(pack(n + 1))  # here"),
+        "step",
+        "pack",
+        PACK,
+        'step 1/pack("n":2)',
+        says="step pack is asked for as 1/pack now: its call has moved to another task",
+    ),
+    Mutation(
+        "parallel steps made serial",
+        PARALLEL,
+        line("await asyncio.gather(charge(n), pack(n))"),
+        line("await charge(n)  # here") + line("await pack(n)"),
+        "step",
+        "1/charge",
+        'step 1/charge("n":1)',
+        CHARGE,
+    ),
+    Mutation(
+        "serial steps made parallel",
+        SERIAL,
+        line("await charge(n)") + line("await pack(n)"),
+        line("await asyncio.gather(charge(n), pack(n))  # here"),
+        "step",
+        "charge",
+        CHARGE,
+        'step 1/charge("n":1)',
+    ),
+    # --- order
+    Mutation(
+        "two steps swapped",
+        ORDER,
+        line("await pack(n + 1)") + line("await ship(n + 2)"),
+        line("await ship(n + 2)  # here") + line("await pack(n + 1)"),
+        "order",
+        "pack",
+        PACK,
+        SHIP,
+    ),
+    Mutation(
+        "calls of one step swapped",
+        LOOP,
+        "for each in range(n, 4):\n        await charge(each)",
+        "for each in (2, 1, 3):\n        await charge(each)  # here",
+        "order",
+        "charge",
+        CHARGE,
+        'step charge("n":2)',
+    ),
+    Mutation(
+        "gathered steps in another order",
+        PARALLEL,
+        line("await asyncio.gather(charge(n), pack(n))"),
+        line("await asyncio.gather(pack(n), charge(n))  # here"),
+        "order",
+        "1/charge",
+        'step 1/charge("n":1)',
+        'step 2/charge("n":1)',
+        says="tasks are started in another order",
+    ),
+    # --- arguments
+    Mutation(
+        "an argument changed",
+        ORDER,
+        line("await pack(n + 1)"),
+        line("await pack(n + 5)  # here"),
+        "arguments",
+        "pack",
+        PACK,
+        'step pack("n":6)',
+    ),
+    Mutation(
+        "arguments in another order",
+        TRANSFER,
+        line('await move("a", "b")'),
+        line('await move("b", "a")  # here'),
+        "arguments",
+        "move",
+        'step move("source":"a","target":"b")',
+        'step move("source":"b","target":"a")',
+    ),
+    Mutation(
+        "a literal changed",
+        TRANSFER,
+        line("await charge(100)"),
+        line("await charge(  # here") + line("    101") + line(")"),
+        "arguments",
+        "charge",
+        'step charge("n":100)',
+        'step charge("n":101)',
+    ),
+    Mutation(
+        "the argument of a child changed",
+        CHILDREN,
+        line("await invoke(parcel(n))"),
+        line("await invoke(parcel(n + 1))  # here"),
+        "arguments",
+        "parcel",
+        'child parcel("n":1)',
+        'child parcel("n":2)',
+    ),
+    Mutation(
+        "an argument changed in a helper",
+        HELPERS,
+        line("return await ship(n + 1)"),
+        line("return await ship(n + 2)  # here"),
+        "arguments",
+        "ship",
+        'step ship("n":2)',
+        SHIP,
+    ),
+    Mutation(
+        "an argument changed in a task of a group",
+        GROUP,
+        line("return await pack(n)"),
+        line("return await pack(n + 1)  # here"),
+        "arguments",
+        "1/pack",
+        'step 1/pack("n":1)',
+        'step 1/pack("n":2)',
+    ),
+    Mutation(
+        "an argument changed in a task that is a step",
+        GROUP,
+        "group.create_task(ship(n + 5))",
+        "group.create_task(ship(n + 6))  # here",
+        "arguments",
+        "2/ship",
+        'step 2/ship("n":6)',
+        'step 2/ship("n":7)',
+    ),
+    Mutation(
+        "an argument changed of a method",
+        CLASS,
+        "await self.weigh(self.n)",
+        "await self.weigh(self.n * 2)  # here",
+        "arguments",
+        "weigh",
+        'step weigh("kilos":1)',
+        'step weigh("kilos":2)',
+    ),
+    # --- kind
+    Mutation(
+        "a step made a child of the same name",
+        CHILDREN,
+        line("await invoke(parcel(n))"),
+        line("await parcel_step(n)  # here"),
+        "kind",
+        "parcel",
+        'child parcel("n":1)',
+        'step parcel("n":1)',
+    ),
+    # --- the end
+    Mutation(
+        "an error instead of a step",
+        ORDER,
+        line("await pack(n + 1)"),
+        line('raise ValueError("no more")  # here'),
+        "end",
+        "pack",
+        PACK,
+        "the end (failed: ValueError: no more)",
+    ),
+    Mutation(
+        "an error instead of a result",
+        ORDER,
+        GO,
+        line('await wait_signal("go", int)') + line('raise ValueError("no more")  # here'),
+        "end",
+        None,
+        "the end (completed)",
+        "the end (failed: ValueError: no more)",
+        ENDS,
+    ),
+    Mutation(
+        "an error that is no longer caught",
+        CATCHES,
+        line("    await refuse(n)") + line("except ValueError:"),
+        line("    await refuse(n)  # here") + line("except KeyError:"),
+        "end",
+        "audit",
+        'step audit("n":1)',
+        "the end (failed: ValueError: no 1)",
+    ),
+    Mutation(
+        "a new life sooner",
+        ROUNDS,
+        line("if n < 3:") + line("    continue_as_new(main(n + 1))"),
+        line("if n < 4:") + line("    continue_as_new(main(n + 1))  # here"),
+        "end",
+        "ship",
+        SHIP,
+        "the end (continues as new)",
+        ENDS,
+    ),
+    # --- results
+    Mutation(
+        "another result",
+        ORDER,
+        GO,
+        line('got = await wait_signal("go", int)') + line("return got + 1  # here"),
+        "result",
+        None,
+        "the end (completed: 5)",
+        "the end (completed: 6)",
+        ENDS,
+        check_result=True,
+    ),
+    Mutation(
+        "another error",
+        FAILS,
+        line("return await refuse(n)"),
+        line("try:")
+        + line("    return await refuse(n)")
+        + line("except ValueError:")
+        + line('    raise KeyError("x") from None  # here'),
+        "result",
+        None,
+        "the end (failed: ValueError: no 1)",
+        "the end (failed: KeyError: 'x')",
+        ENDS,
+        check_result=True,
+    ),
+    Mutation(
+        "another type of a step's result",
+        SERIAL,
+        line("await pack(n)"),
+        line("await pack(n)  # here"),
+        "result",
+        "pack",
+        'step pack("n":1) = 1',
+        'step pack("n":1) -> str',
+        head=("async def pack(n: int) -> int:", "async def pack(n: int) -> str:"),
+        says="result of step pack cannot be read",
+    ),
+    Mutation(
+        "another type of a signal",
+        ASKS,
+        'approved = await wait_signal("approve", int)',
+        'approved = await wait_signal("approve", bytes)  # here',
+        "result",
+        "approve",
+        "signal approve = 5",
+        "signal approve -> what the code takes",
+        mail=("approve",),
+    ),
+]

@@ -1,0 +1,110 @@
+"""Replays of edited code: each edit of mutations.py is found, named rightly, at its own line; harmless ones are not."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import itertools
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from ergon_runtime.core.flows import FlowRow, Status
+from ergon_runtime.definitions import FlowDefinition, registry
+from ergon_runtime.histories import FlowHistory, read_history
+from ergon_runtime.replay import ReplayReport, replay_history
+from tests.runtime.mutations import HEAD, MUTATIONS, Mode, Mutation
+from tests.runtime.rigs import rig, virtual
+
+MARK = "# here"
+numbers = itertools.count(1)
+
+
+@contextmanager
+def loaded(source: str, folder: Path) -> Iterator[Path]:
+    """The source as a module of its own, whose flows are the only ones registered."""
+    name = f"edited_{next(numbers)}"
+    path = folder / f"{name}.py"
+    path.write_text(source)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        with registry.isolated():
+            spec.loader.exec_module(module)
+            yield path
+    finally:
+        del sys.modules[name]
+
+
+def flows() -> list[FlowDefinition]:
+    return [found for name in ("main", "parcel", "crate") if (found := registry.get(name, None)) is not None]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("edited")
+
+
+def stands_there(row: FlowRow, mode: Mode) -> bool:
+    return row.status.ended if mode == "ends" else "signal:go" in {wait.channel for wait in row.waits}
+
+
+@cache
+def recorded(flow: str, mode: Mode, mail: tuple[str, ...], folder: Path) -> FlowHistory:
+    """The history of a flow that ran once, until it waits for `go` or to its end."""
+
+    async def scenario() -> FlowHistory:
+        async with rig(*flows()) as made:
+            main = flows()[0]
+            handle = await made.scheduler.schedule(main.value(n=1), id="f")
+            for name in (*mail, *(["go"] if mode == "ends" else [])):
+                await handle.signal(name, 5)
+            while not stands_there(await made.row(), mode):
+                await asyncio.sleep(0.01)
+            return await read_history(made.store, await made.row())
+
+    with loaded(HEAD + flow, folder):
+        return virtual(scenario)
+
+
+def replayed(history: FlowHistory, *, check_result: bool = False) -> ReplayReport:
+    async def scenario() -> ReplayReport:
+        return await replay_history(history, registry.get, check_result=check_result)
+
+    return virtual(scenario)
+
+
+CASES = [pytest.param(case, mode, id=f"{case.name}, {mode}") for case in MUTATIONS for mode in case.modes]
+
+
+@pytest.mark.parametrize(("case", "mode"), CASES)
+def test_replay_of_an_edit_names_its_kind_both_sides_and_the_line(case: Mutation, mode: Mode, folder: Path) -> None:
+    assert case.flow.count(case.old) == 1
+    history = recorded(case.flow, mode, case.mail, folder)
+    source = HEAD.replace(*case.head) + case.flow.replace(case.old, case.new)
+    with loaded(source, folder) as path:
+        report = replayed(history, check_result=case.check_result)
+    assert report.difference == case.difference, report
+    assert (report.key, report.recorded, report.current[0]) == (case.key, case.recorded, case.current)
+    assert case.says in (report.message or "")
+    (line,) = [n for n, text in enumerate(source.splitlines(), 1) if MARK in text]
+    assert (report.where, report.lines[0]) == (f"{path}:{line}", f"{path}:{line}")
+    check_columns(report, history.row.status)
+
+
+def check_columns(report: ReplayReport, status: Status) -> None:
+    """The rows agree up to the first difference, which stands where the report says."""
+    first = next(n for n, row in enumerate(report.rows) if not row.equal)
+    assert [row.recorded for row in report.rows[:first]] == list(report.delivered[-3:])
+    row = report.rows[first]
+    assert report.recorded in (row.recorded, None) or report.current[0] == row.current
+    assert len(report.rows) <= first + 5
+    assert len(report.fixes) >= 2
+    assert ("ergon retry f --adopt" in " ".join(report.fixes)) is (not status.ended and report.difference != "result")
