@@ -88,18 +88,22 @@ class Batch:
                 self._progress.tell(number, len(self.ids))
             try:
                 row = await self._store.get(flow_id)
-                if row is None:
+                if self._has_changed(row):
+                    self.tell(f"{flow_id}: is {row.status if row else 'gone'} meanwhile, and left alone")
+                elif row is None:
                     raise FlowNotFound(flow_id)
-                if self._chosen.statuses and row.status not in self._chosen.statuses:
-                    self.tell(f"{row.id}: is {row.status} meanwhile, and left alone")
-                    continue
-                await work(row)
+                else:
+                    await work(row)
             except FlowNotFound as error:
                 self.refuse(CommandError(ExitCode.NOT_FOUND, f"{error}", "see what there is: ergon list"))
             except (OperatorRefused, CodecError, CommandError) as error:
                 self.refuse(as_command_error(error))
             finally:
                 self._progress.clear()
+
+    def _has_changed(self, row: FlowRow | None) -> bool:
+        """Whether a flow that matched does so no more."""
+        return self._chosen.every and (row is None or row.status not in self._chosen.statuses)
 
     def tell(self, line: str) -> None:
         """A line for people."""

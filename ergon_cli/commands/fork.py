@@ -62,7 +62,10 @@ async def fork(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> ExitCode:
-    """Run a flow again from a step, as a new flow."""
+    """Run a flow again from a step, as a new flow.
+
+    --all takes failed flows if no --status is named.
+    """
     ids = [part] if part is not None else []
     chosen.check(ids, "fork")
     check_id(flow_id)
@@ -212,6 +215,8 @@ def _line(plan: ForkPlan, *, with_id: bool) -> str:
         line += "; with other arguments"
     if plan.edited:
         line += f"; with another result of {named(plan.edited)}"
+    if plan.children:
+        line += f"; with what {named(plan.children)} {'have' if len(plan.children) > 1 else 'has'} given since"
     if plan.dropped:
         line += f"; without signal{'s' if len(plan.dropped) > 1 else ''} {named(plan.dropped)}"
     return line

@@ -45,7 +45,10 @@ async def retry(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> ExitCode:
-    """Let failed flows go on from the failure, and try blocked ones again."""
+    """Let failed flows go on from the failure, and try blocked ones again.
+
+    --all takes failed and blocked flows if no --status is named.
+    """
     _check(chosen, ids, from_step, adopt=adopt)
     if chosen.every and not dry_run:
         check_can_ask("ergon retry --all", yes=yes)

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from ergon_runtime import FlowRow, Status, Store
-from ergon_runtime.core.entries import Entry, Forked, Outcome, SignalReceived, StepEnded, unpack
+from ergon_runtime.core.entries import ChildCreated, Entry, Forked, Outcome, SignalReceived, StepEnded, unpack
 from ergon_runtime.stores.records import Kind
 from tests.cli.shell import Shell, in_store
 from tests.runtime.views import START, STARTED, Scene, ended, error
@@ -84,6 +84,20 @@ def test_results_and_signals_are_changed(ergon: Shell) -> None:
     )
     steps = {entry.key: entry.value for entry in look("again")[1] if isinstance(entry, StepEnded)}
     assert steps == {"reserve": "null", "charge": '{"receipt": 7}'}
+
+
+def test_children_that_have_ended_since_are_told(ergon: Shell) -> None:
+    async def place(store: Store) -> None:
+        scene = Scene(store)
+        made = ChildCreated("ship", START, "d", "A/ship", "order", None, "{}", True)
+        await scene.place("A", Status.FAILED, [STARTED, made, *ORDER[3:]], outcome=FAILED)
+        await scene.place("A/ship", Status.COMPLETED, [STARTED], parent="A", outcome=Outcome(Status.COMPLETED, "1"))
+
+    in_store(place)
+    assert ergon("fork", "A", "--from", "charge", "--id", "again", "--yes") == 0
+    assert ergon.err.startswith(
+        "fork A from charge as again: 1 recorded step is kept, charge runs again; with what A/ship has given since\n"
+    )
 
 
 @pytest.mark.usefixtures("flows")
