@@ -69,8 +69,8 @@ async def watch(store: Store, flow_id: str, watcher: Watcher, timeout: float | N
     except TimeoutError:
         if not limit.expired():
             raise
-        status = f"it is {seen.flow.status.value}" if seen is not None else "the store cannot be reached"
-        said = f"flow {flow_id} has not ended in time: {status}"
+        status = f": it is {seen.flow.status.value}" if seen is not None else ""
+        said = f"flow {flow_id} has not ended in time{status}"
         raise CommandError(ExitCode.TIMEOUT, said, f"it goes on: ergon inspect {flow_id}") from None
     return ExitCode.OK if seen is not None and seen.flow.status is Status.COMPLETED else ExitCode.FLOW_FAILED
 
@@ -104,7 +104,7 @@ async def looks(store: Store, flow_id: str, trouble: Callable[[str], None]) -> A
             return
         await asyncio.sleep(PAUSE)
         try:
-            await store.wait("", LOOK)
+            await store.wait("", LOOK - PAUSE)
         except StoreUnavailable:
             await asyncio.sleep(LOOK)  # the next look tells of it
 
