@@ -17,10 +17,10 @@ CHILDREN = 10_000
 
 
 def unheard(records: Sequence[Recorded], *, detached: bool) -> list[ChildCreated]:
-    """The children, detached or not, of which the creation is recorded and not the end."""
+    """The children, detached or not, of which the creation is recorded and not the end; the latest of each key."""
     ended = {record.entry.child for record in records if isinstance(record.entry, ChildEnded)}
-    made = (record.entry for record in records if isinstance(record.entry, ChildCreated))
-    return [each for each in made if each.detached is detached and each.child not in ended]
+    made = {entry.key: entry for record in records if isinstance(entry := record.entry, ChildCreated)}
+    return [each for each in made.values() if each.detached is detached and each.child not in ended]
 
 
 async def completed(store: Store, made: Iterable[ChildCreated], at: int) -> list[ChildEnded]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import Any, cast
 
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.heartbeats import read_note
@@ -41,7 +41,7 @@ def unfinished_fork(row: FlowRow) -> Unfinished | None:
     """What the flow is to become, if it is a fork that was never finished; cancelled ones will not be."""
     if row.status not in (Status.BLOCKED, Status.CANCELLED):
         return None
-    found = read_note(row.note).get(FIELD)
+    found: Any = read_note(row.note).get(FIELD)
     match found:
         case {
             "source": str(source),

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ergon_runtime.core.entries import (
+    Adopted,
     AttemptFailed,
     ChildCancelled,
     ChildCreated,
     ChildEnded,
-    Continued,
+    LifeMarker,
     Patched,
-    Retried,
     SignalReceived,
     StepEnded,
     StepStopped,
@@ -34,7 +34,7 @@ from ergon_runtime.core.flows import (
 )
 from tests.simulation.beats import Beats
 from tests.simulation.books import Books
-from tests.simulation.ledger import Journals, lives
+from tests.simulation.ledger import Journals, kept, lives, own
 from tests.simulation.programs import is_stuck
 
 OLD = "code 0"
@@ -130,9 +130,10 @@ class Auditor:
         entries = [unpack(entry, 0).entry for entry in commit.entries]
         if sum(isinstance(entry, SignalReceived) for entry in entries) > 1:
             self._blame(f"{flow}: one commit holds several signals (E7)")
-        over = commit.status.ended or any(isinstance(entry, Retried | Continued) for entry in entries)
-        if over and row.owner != "operator":  # whoever retries a flow that has ended finds its life over
-            self._look_at_end(row, commit)
+        over = commit.status.ended or any(isinstance(entry, LifeMarker) for entry in entries)
+        adopted = any(isinstance(entry, Adopted) for entry in entries)
+        if over and (row.owner != "operator" or adopted):  # whoever retries what has ended finds its life over
+            self._look_at_end(row, commit, adopted=adopted)
 
     def _look_blocked(self, row: FlowRow, commit: Commit) -> None:
         why = json.loads(commit.note or b"{}").get("why", {})
@@ -146,7 +147,7 @@ class Auditor:
         if not stuck and kind != "crash_loop" and not rolled_back:
             self._blame(f"{row.id} is blocked: {why}")
 
-    def _look_at_end(self, row: FlowRow, commit: Commit) -> None:
+    def _look_at_end(self, row: FlowRow, commit: Commit, *, adopted: bool) -> None:
         """When a life ends its steps have ended (L7), and the children that it leaves behind are cancelled (K4)."""
         rows = lives(self._journals(row.id))
         life = lives(self._journals(row.id)[: commit.start])[-1][0] if commit.start else 1
@@ -157,7 +158,10 @@ class Auditor:
         over = {entry.child for entry in entries if isinstance(entry, ChildEnded | ChildCancelled)}
         over |= {send.to for send in commit.sends if send.to is not None}
         made = {entry.child for entry in entries if isinstance(entry, ChildCreated) and not entry.detached}
-        if left := made - over:
+        left = made - over
+        if adopted:  # some had ended before, unheard
+            left = {child for child in left if (found := self._core.get(child)) is None or not found.status.ended}
+        if left:
             self._blame(f"{row.id}: life {life} ends, and its children {sorted(left)} are not cancelled")
 
     def _look_at_heartbeats(self, row: FlowRow, commit: Commit) -> None:
@@ -174,7 +178,7 @@ class Auditor:
         for entry in (unpack(each, 0).entry for each in commit.entries):
             if not isinstance(entry, ChildCreated) or not entry.detached:
                 continue
-            rows = lives(self._journals(row.id)[: commit.start])
+            rows = kept(own(self._journals(row.id)[: commit.start]))
             life, epoch = rows[-1][:2] if rows else (1, 1)
             for n, of, old in rows:
                 same = isinstance(old, ChildCreated) and (old.key, old.digest) == (entry.key, entry.digest)

@@ -22,6 +22,7 @@ from ergon_runtime.core.flows import (
     WorkerRow,
 )
 from ergon_runtime.stores.memory import MemoryState
+from ergon_runtime.stores.records import JournalPart, Record
 from ergon_runtime.stores.sqlite import schema
 from ergon_runtime.stores.sqlite.operations import Operations
 from ergon_runtime.stores.sqlite.transaction import transaction
@@ -47,6 +48,7 @@ class Core(Protocol):
     def workers(self) -> builtins.list[WorkerRow]: ...
     def heard(self, worker: str, since: int) -> tuple[frozenset[str], int]: ...
     def prune(self, before: int) -> int: ...
+    def restore(self, piece: Record | JournalPart) -> None: ...
 
 
 class Books(Protocol):
@@ -136,6 +138,9 @@ class _Transactions:
 
     def prune(self, before: int) -> int:
         return self._write(lambda: self._operations.prune(before))
+
+    def restore(self, piece: Record | JournalPart) -> None:
+        self._write(lambda: self._operations.restore(piece))
 
     def _write(self, work: Callable[[], T]) -> T:
         with transaction(self._conn):

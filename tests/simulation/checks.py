@@ -12,10 +12,9 @@ from ergon_runtime.core.entries import (
     CancelReceived,
     ChildCreated,
     ChildEnded,
-    Continued,
+    LifeMarker,
     Outcome,
     Recorded,
-    Retried,
     SignalReceived,
     StepBegun,
     StepEnded,
@@ -23,7 +22,7 @@ from ergon_runtime.core.entries import (
 from ergon_runtime.core.faults import Fault
 from ergon_runtime.core.flows import FlowQuery, FlowRow, Status
 from tests.simulation import programs
-from tests.simulation.ledger import lives, remembered
+from tests.simulation.ledger import lives, own, remembered
 from tests.simulation.programs import Code
 from tests.simulation.replays import Replay, from_base, replay, same_end
 from tests.simulation.simulation import Bad, Simulation, Trace
@@ -78,9 +77,11 @@ class _Cut:
 def _replays(world: Simulation, row: FlowRow) -> Iterator[_Cut]:
     """Every life to its end, and some of the cuts between two commits."""
     journal = world.journals(row.id)
-    for n, record in enumerate(journal):
-        if isinstance(record.entry, Retried | Continued):
-            yield _Cut(journal, n, over=True)
+    first = len(journal) - len(own(journal))  # before that it is another's
+    for n, record in enumerate(journal[first + 1 :] if first else journal, first + 1 if first else 0):
+        if isinstance(record.entry, LifeMarker):
+            if (row.id, record.entry.life - 1) not in world.operators.cut_short:
+                yield _Cut(journal, n, over=True)
         elif n and journal[n - 1].commit != record.commit and not world.changes and world.random.random() < 0.3:
             yield _Cut(journal, n, over=False)
     if journal and _late_cancel(journal):
@@ -92,7 +93,7 @@ def _replays(world: Simulation, row: FlowRow) -> Iterator[_Cut]:
 def _late_cancel(journal: list[Recorded]) -> bool:
     """Whether the journal ends with an operator's cancel of a blocked flow, which is no part of what the code did."""
     last, rows = journal[-1].entry, lives(journal)
-    begun = any(life == rows[-1][0] and not isinstance(entry, Retried | Continued) for life, _, entry in rows[:-1])
+    begun = any(life == rows[-1][0] and not isinstance(entry, LifeMarker) for life, _, entry in rows[:-1])
     return isinstance(last, CancelReceived) and last.before and begun
 
 
@@ -130,7 +131,7 @@ def _compare(where: str, cut: _Cut, again: Replay, live: list[Trace]) -> None:
 
 # --- children
 def _check_children(world: Simulation, row: FlowRow, rows: dict[str, FlowRow]) -> None:
-    entries = [entry for _, _, entry in lives(world.journals(row.id))]
+    entries = [entry for _, _, entry in lives(own(world.journals(row.id)))]
     created = [entry for entry in entries if isinstance(entry, ChildCreated)]
     if missing := [entry.child for entry in created if entry.child not in rows]:
         raise Bad(f"{row.id}: children {missing} were never made")
@@ -161,7 +162,7 @@ def _check_child_result(row: FlowRow, entry: ChildEnded, rows: dict[str, FlowRow
 def _check_mail(world: Simulation, rows: dict[str, FlowRow]) -> None:
     """Every signal is in the store or in one journal, once."""
     kept = [name for channel, name in world.books.kept() if channel.startswith("signal:")]
-    entries = [entry for row in rows.values() for _, _, entry in lives(world.journals(row.id))]
+    entries = [entry for row in rows.values() for _, _, entry in lives(own(world.journals(row.id)))]
     used = [entry.message for entry in entries if isinstance(entry, SignalReceived)]
     found, sent = Counter(kept) + Counter(used), Counter(world.people.sent)
     if doubled := [name for name, n in found.items() if n > 1]:

@@ -13,8 +13,9 @@ from ergon_runtime.codec import digest
 from ergon_runtime.core.entries import (
     AttemptFailed,
     ChildEnded,
-    Continued,
     Entry,
+    Forked,
+    LifeMarker,
     Recorded,
     Retried,
     SignalReceived,
@@ -49,10 +50,25 @@ def lives(journal: Sequence[Recorded]) -> list[tuple[int, int, Entry]]:
     found: list[tuple[int, int, Entry]] = []
     life = epoch = 1
     for record in journal:
-        if isinstance(record.entry, Retried | Continued):
+        if isinstance(record.entry, LifeMarker):
             life, epoch = record.entry.life, record.entry.epoch
         found.append((life, epoch, record.entry))
     return found
+
+
+def own(journal: Sequence[Recorded]) -> Sequence[Recorded]:
+    """What the flow has recorded itself: a fork's journal begins with what another has."""
+    marks = [n for n, record in enumerate(journal) if isinstance(record.entry, Forked)]
+    return journal[marks[-1] :] if marks else journal
+
+
+def kept(journal: Sequence[Recorded]) -> list[tuple[int, int, Entry]]:
+    """(life, epoch, entry) of each entry that no retry has cut off."""
+    gone: set[int] = set()
+    for record in journal:
+        if isinstance(record.entry, Retried) and record.entry.cut is not None:
+            gone.update(range(record.entry.cut, record.seq))
+    return [row for record, row in zip(journal, lives(journal), strict=True) if record.seq not in gone]
 
 
 def is_success(entry: Entry) -> bool:
@@ -70,7 +86,7 @@ def is_success(entry: Entry) -> bool:
 
 def remembered(journal: Sequence[Recorded]) -> dict[str, Entry]:
     """What the present life may take from earlier ones, by key."""
-    rows = lives(journal)
+    rows = kept(journal)
     life, epoch = (rows[-1][0], rows[-1][1]) if rows else (1, 1)
     return {entry.key: entry for n, of, entry in rows if n < life and of == epoch and is_success(entry)}
 
@@ -123,7 +139,7 @@ class EffectsLedger:
     def after(self, info: StepInfo, needs: Sequence[str]) -> None:
         """A body starts that needs the results of steps in its scope."""
         scope = info.key.rpartition("/")[0]
-        rows = lives(self._journals(info.flow_id))
+        rows = kept(self._journals(info.flow_id))
         epoch = rows[-1][1] if rows else 1
         done = {entry.key.partition("#")[0] for _, of, entry in rows if of == epoch and is_success(entry)}
         if missing := [need for need in needs if f"{scope}/{need}".lstrip("/") not in done]:
@@ -143,7 +159,7 @@ class EffectsLedger:
         ended = [(n, entry) for n, _, entry in rows if isinstance(entry, StepEnded) and entry.key == key]
         if any(n == life for n, _ in ended):
             self._blame(f"{flow} {key} is journaled in this life and runs again")
-        before = [e for n, of, e in rows if n < life and of == epoch and e.key == key and is_success(e)]
+        before = [e for n, of, e in kept(journal) if n < life and of == epoch and e.key == key and is_success(e)]
         if any(isinstance(e, StepEnded) and (e.name, e.args) == (name, _as_stored(told, fails)) for e in before):
             self._blame(f"{flow} {key} succeeded in an earlier life and runs again")
         if self._told.setdefault((flow, life, key), (told, fails)) != (told, fails) and not self._changing:

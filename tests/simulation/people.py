@@ -1,4 +1,4 @@
-"""The people around a simulation: they schedule, signal, cancel, retry what failed and free what is blocked."""
+"""The people around a simulation: they schedule, signal, cancel, and have flows retried, freed and forked."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import gc
 import json
 from typing import TYPE_CHECKING
 
-from ergon_runtime.core.entries import Retried, pack
-from ergon_runtime.core.flows import CANCEL, ClaimRequest, Commit, FlowQuery, FlowRow, Message, NewFlow, Send, Status
+from ergon_runtime.core.flows import CANCEL, FlowQuery, FlowRow, Message, NewFlow, Send, Status
 from ergon_runtime.errors import StoreError
 from ergon_runtime.mail import cancel_flow
-from tests.simulation.ledger import lives
 from tests.simulation.loop import Process
 from tests.simulation.programs import OWN, SHARED, Code, value_of
 from tests.simulation.stores import ChaosStore
@@ -70,7 +68,9 @@ class People:
         if failed and random.random() < 0.3:
             row = random.choice(failed)
             if self.world.auditor.claims[row.id] < 40:
-                self._retry(row)
+                self.world.operators.retry(row)
+        if (row := self._any()) is not None and random.random() < 0.1:
+            self.world.operators.fork(row)
         if live and random.random() < 0.06 * min(1, self.world.chaos):
             self._cancel(random.choice(live).id)
         self._free(live)
@@ -91,6 +91,13 @@ class People:
     def _all_live(self) -> list[FlowRow]:
         return self.world.core.list(FlowQuery(statuses=LIVE, limit=100_000))
 
+    def _any(self) -> FlowRow | None:
+        """Some flow that workers have seen, and that does not take them down."""
+        world = self.world
+        found = [row for row in world.core.list(FlowQuery(limit=100_000)) if row.id in world.claims]
+        found = sorted((row for row in found if not row.id.startswith("poison")), key=lambda row: row.id)
+        return world.random.choice(found) if found else None
+
     def _signal(self, flow: str | None, name: str) -> None:
         """Send a signal; now and then one that nobody can read, or the same one again."""
         world, random = self.world, self.world.random
@@ -104,6 +111,8 @@ class People:
         world.hint()
 
     def _cancel(self, flow: str) -> None:
+        if flow in self.world.operators.unfinished():
+            return  # whoever died in the middle of that would leave half a fork to the workers of a memory store
         self._count += 1
         self.world.count("cancels")
         if self.world.random.random() < 0.5:
@@ -120,45 +129,16 @@ class People:
         with contextlib.suppress(StoreError):
             await cancel_flow(store, flow)
 
-    def _retry(self, row: FlowRow) -> None:
-        """Retry a failed flow: claim it by id and commit a marker, or die in between."""
-        world = self.world
-        rows = lives(world.journals(row.id))
-        life, epoch, last = rows[-1]
-        at = max(world.clock(), last.at)
-        marker = Retried("", at, life + 1, 1, epoch, True, at)
-        world.auditor.disturbed[row.id] += 2
-        world.count("operator retries")
-        self._operate(row, Status.WAITING, (pack(marker, len(rows) + 1),))
-
     def _free(self, live: list[FlowRow]) -> None:
-        """Let a flow that was blocked as a crash loop run again."""
-        for row in live:
-            if row.status is Status.BLOCKED and world_kind(row) == "crash_loop":
-                self.world.auditor.disturbed[row.id] += 2
-                self._operate(row, Status.PENDING, ())
-
-    def _operate(self, row: FlowRow, status: Status, entries: tuple[bytes, ...]) -> None:
+        """Let a flow that was blocked as a crash loop run again, and finish forks."""
         world = self.world
-        request = ClaimRequest("operator", round(world.lease * 1000), 1, ids=(row.id,), operator=True)
-        claims = world.core.claim(request).claims
-        if not claims or world.stormy(0.2):
-            return
-        claim = claims[0]
-        self._count += 1
-        commit = Commit(
-            id=f"operator {self._count}",
-            lease=claim.lease,
-            predecessor=claim.head,
-            start=claim.length,
-            lease_length=10_000,
-            status=status,
-            entries=entries,
-            due=world.clock(),
-            release=True,
-        )
-        world.core.commit(commit)
-        world.hint()
+        for row in live:
+            stuck = row.status is Status.BLOCKED and world_kind(row) in ("stuck", "diverged") and world.stormy(0.2)
+            if stuck or (row.status is Status.BLOCKED and world_kind(row) == "crash_loop"):
+                world.operators.free(row)
+        for name in world.operators.unfinished():
+            if not world.stormy(0.7):
+                world.operators.finish(name)
 
 
 def world_kind(row: FlowRow) -> str:

@@ -24,6 +24,7 @@ from ergon_runtime.core.decide import Situation
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.machine import FlowMachine
 from ergon_runtime.engine import Engine
+from ergon_runtime.operators import claims as operator_claims
 from ergon_runtime.worker import RunningWorker
 from tests.simulation import nodes as nodes  # fills the tables of nodes
 from tests.simulation import programs, steps
@@ -32,6 +33,7 @@ from tests.simulation.beats import Beats
 from tests.simulation.books import BOOKS, Core
 from tests.simulation.ledger import EffectsLedger, Journals
 from tests.simulation.loop import Process, SimLoop
+from tests.simulation.operators import Operators
 from tests.simulation.people import People, world_kind
 from tests.simulation.plant import planted
 from tests.simulation.programs import Code, flow_types
@@ -150,6 +152,7 @@ class Simulation:
         self.auditor.poison, self.auditor.only_poison = poison, not chaos
         self.auditor.started = self.ledger.started
         self.people = People(self)
+        self.operators = Operators(self)
         self.upgrade = self.random.uniform(0.5, 6) if changes else None
         self.rolling = self.random.choice([0.0, 8.0])
         """How long old code still serves after the upgrade began."""
@@ -260,6 +263,7 @@ class Simulation:
                 planted(runner_module, "Situation", functools.partial(Situation, limit=limit)),
                 planted(journal, "PAGE", page),
                 planted(mail, "secrets", _Secrets(self.random)),
+                planted(operator_claims, "secrets", _Secrets(self.random)),
             ):
                 yield
         finally:

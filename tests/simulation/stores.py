@@ -27,6 +27,7 @@ from ergon_runtime.core.flows import (
 )
 from ergon_runtime.errors import StoreError, StoreUnavailable
 from ergon_runtime.stores.contract import StoreIdentity
+from ergon_runtime.stores.records import JournalPart, Record
 from tests.simulation.books import Core
 from tests.simulation.loop import Process, SimLoop
 from tests.stores.never_copied import NeverCopied
@@ -128,6 +129,9 @@ class ChaosStore(NeverCopied):
         bell.clear()
         news, self._heard = self._weather.core.heard(worker, self._heard)
         return news if self._weather.random.random() < 0.8 else frozenset()
+
+    async def restore(self, piece: Record | JournalPart) -> None:
+        await self._call(lambda core: core.restore(piece), again=True)
 
     async def prune(self, before: int) -> int:
         return await self._call(lambda core: core.prune(before))
