@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from ergon_cli.render import cell_width
+from ergon_cli.render import STATUS_STYLES, cell_width
 from ergon_cli.screens.look import Line, Look, Part
 from ergon_cli.screens.steps import one_line
 from ergon_cli.text import age, clip, duration
@@ -33,7 +33,18 @@ def draw(view: FlowView, look: Look) -> Iterator[Line]:
             yield label.rstrip(":"), text
             continue
         for place, line in enumerate(_folded(label, text, look, look.width - LABEL)):
-            yield Part(f"{'' if place else label:<{LABEL}}", "bold"), line
+            yield Part(f"{'' if place else label:<{LABEL}}", "bold"), *_coloured(line, view.status, label)
+
+
+def _coloured(line: str, status: Status, label: str) -> Iterator[Part]:
+    """The line, with the flow's status in its colour; an error is in that of failures."""
+    if label == "ERROR":
+        yield Part(line, "red")
+        return
+    before, found, after = line.partition(f"{BETWEEN}{status.value.upper()}") if label == "FLOW" else (line, "", "")
+    yield Part(before)
+    yield Part(found, STATUS_STYLES[status.value])
+    yield Part(after)
 
 
 def _folded(label: str, text: str, look: Look, width: int) -> Iterator[str]:

@@ -7,9 +7,11 @@ and the tries of what failed or was tried again are rows below.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import assert_never
 
 from ergon_cli.render import STATUS_STYLES
+from ergon_cli.screens.folding import Fold, Numbered, folded, wanted
 from ergon_cli.screens.grid import Column, Row, table
 from ergon_cli.screens.look import Line, Look
 from ergon_cli.text import age, duration
@@ -30,14 +32,14 @@ COLUMNS = (
 
 def draw(view: FlowView, look: Look) -> Iterator[Line]:
     """The table."""
-    since = began(view)
-    shown = [step for step in view.steps if not look.failed or step.status != "completed"]
+    since, shown = began(view), wanted(view.steps, failed=look.failed)
     if look.terminal:
-        yield from table(COLUMNS, [_row(step, view, look, since) for step in shown], look)
+        rows = [_row(item, view, look, since) for item in (shown if look.full else folded(shown))]
+        yield from table(COLUMNS, rows, look) if rows else ()
         return
-    for step in shown:
-        yield cells(step, view, look, since)
-        yield from try_rows(step)
+    for each in shown:
+        yield cells(each.step, view, look, since)
+        yield from try_rows(each.step)
 
 
 def began(view: FlowView) -> int:
@@ -45,9 +47,15 @@ def began(view: FlowView) -> int:
     return min([view.created_at, *(step.started_at for step in view.steps if step.started_at is not None)])
 
 
-def _row(step: StepView, view: FlowView, look: Look, since: int) -> Row:
-    styles = {"STATUS": STATUS_STYLES[step.status]}
-    return Row(cells(step, view, look, since), styles, try_lines(step, since, look))
+def _row(item: Numbered | Fold, view: FlowView, look: Look, since: int) -> Row:
+    match item:
+        case Numbered(step=step):
+            row, below = cells(step, view, look, since), try_lines(step, since, look)
+        case Fold():
+            row, below = fold_cells(item, view, look), []
+        case _:
+            assert_never(item)
+    return Row(row, {"STATUS": STATUS_STYLES[row[2]]}, below)
 
 
 def cells(step: StepView, view: FlowView, look: Look, since: int) -> tuple[str, ...]:
@@ -57,6 +65,19 @@ def cells(step: StepView, view: FlowView, look: Look, since: int) -> tuple[str, 
     tries = str(step.attempts) if step.kind == "step" else ""
     said = "  ".join([*_result(step), *open_ends(step, look.now)])
     return step.key, step.kind, step.status, tries, at, "" if took is None else duration(took), said
+
+
+def fold_cells(fold: Fold, view: FlowView, look: Look) -> tuple[str, ...]:
+    """The same of steps that are folded into one row: how many, and from what to what their numbers go."""
+    first, lengths = fold.steps[0], [each for step in fold.steps if (each := length(step, view, look.now)) is not None]
+    tries = [step.attempts for step in fold.steps if step.kind == "step"]
+    name = f"+ {len(fold.steps):,} x {first.name}"
+    return name, first.kind, first.status, _range(tries, str), "", _range(lengths, duration), "(folded; --full)"
+
+
+def _range(numbers: Sequence[int], said: Callable[[int], str]) -> str:
+    low, high = (said(min(numbers)), said(max(numbers))) if numbers else ("", "")
+    return low if low == high else f"{low}..{high}"
 
 
 def length(step: StepView, view: FlowView, now: int) -> int | None:

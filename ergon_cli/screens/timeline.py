@@ -104,11 +104,9 @@ def _row(item: Item, view: FlowView, look: Look, since: int) -> Row:
             key, _, status, tries, started, took, _ = steps.cells(step, view, look, since)
             styles = {"STATUS": STATUS_STYLES[status], "#": "dim"}
             return Row((str(n), key, status, tries, started, took), styles, _below(step, since, look))
-        case Fold(steps=members):
-            first = members[0]
-            name = f"+ {len(members):,} x {first.name}"
-            styles = {"KEY": "dim", "STATUS": STATUS_STYLES[first.status]}
-            return Row(("", name, first.status, _tries(members), "", _range(members, view, look)), styles)
+        case Fold():
+            key, _, status, tries, started, took, _ = steps.fold_cells(item, view, look)
+            return Row(("", key, status, tries, started, took), {"KEY": "dim", "STATUS": STATUS_STYLES[status]})
         case Queued(start=start, end=end):
             cells = ("", "(queued)", "", "", f"+{duration(start - since)}", duration(end - start))
             return Row(cells, {"KEY": "dim"})
@@ -124,16 +122,3 @@ def _below(step: StepView, since: int, look: Look) -> list[str]:
     told = [] if lines or step.error is None else [error_line(step.error)]
     told += steps.open_ends(step if not lines else replace(step, due=None), look.now)
     return [*lines, "  ".join(told)] if told else lines
-
-
-def _tries(members: Sequence[StepView]) -> str:
-    counts = {step.attempts for step in members if step.kind == "step"}
-    return "" if not counts else f"{min(counts)}" if len(counts) == 1 else f"{min(counts)}..{max(counts)}"
-
-
-def _range(members: Sequence[StepView], view: FlowView, look: Look) -> str:
-    lengths = [length for step in members if (length := steps.length(step, view, look.now)) is not None]
-    if not lengths:
-        return ""
-    low, high = duration(min(lengths)), duration(max(lengths))
-    return low if low == high else f"{low}..{high}"
