@@ -318,8 +318,7 @@ class Runner:
 
     def _ending(self, machine: FlowMachine) -> Ending:
         task = machine.main
-        assert task is not None
-        if task.cancelled():
+        if task is None or task.cancelled():  # without one, it was cancelled before its life began
             return Outcome(Status.CANCELLED)
         error = task.exception()
         definition = self._engine.find(self.claim.type, self.claim.version)

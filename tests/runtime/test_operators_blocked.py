@@ -15,6 +15,7 @@ from ergon_runtime.core.entries import Adopted, Retried
 from ergon_runtime.core.flows import Status
 from ergon_runtime.errors import OperatorRefused
 from ergon_runtime.operators import RetryPlan, plan_fork, plan_retry, retry_flow
+from ergon_runtime.operators.claims import take
 from tests.runtime.rigs import Rig, rig, stands, virtual
 from tests.runtime.test_blocked import stored
 
@@ -312,5 +313,19 @@ def test_m5_operators_retry_of_a_flow_that_keeps_nothing_keeps_nothing() -> None
             assert len(keys) == 1
             marker = [entry for entry in await here.entries() if isinstance(entry, Retried)][-1]
             assert (marker.epoch, marker.keep, marker.operator) == (3, False, True)
+
+    virtual(main)
+
+
+def test_p3_flow_whose_operator_died_ends_as_it_had_ended() -> None:
+    async def main() -> None:
+        async with rig() as here:
+            begins = code(_pays)
+            handle = await here.scheduler.schedule(begins(), id="f")
+            assert await handle.cancel()
+            assert await take(here.store, "f", Status.CANCELLED)  # and nothing more is heard of them
+            here.start(begins)
+            await stands(handle, "cancelled")
+            assert runs["pay"] == 0
 
     virtual(main)
