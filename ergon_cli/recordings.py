@@ -72,7 +72,7 @@ def _error(error: HistoryUnreadable) -> CommandError:
 @contextlib.contextmanager
 def _opened(file: str) -> Generator[BinaryIO]:
     if file == STDIN:
-        rewind_stdin()
+        _rewind_stdin()  # also for other processes' sake: all share one position in it
         with open(sys.stdin.fileno(), "rb", closefd=False) as stream:
             yield stream
     else:
@@ -80,7 +80,7 @@ def _opened(file: str) -> Generator[BinaryIO]:
             yield stream
 
 
-def rewind_stdin() -> None:
+def _rewind_stdin() -> None:
     """Let standard input begin anew, also if it is a pipe: what it holds is kept in a file that has no name. Raises
     OSError."""
     descriptor = sys.stdin.fileno()

@@ -17,7 +17,7 @@ import typer
 
 from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.hashseed import VARIABLE
-from ergon_cli.recordings import STDIN, read_recordings, rewind_stdin
+from ergon_cli.recordings import read_recordings
 from ergon_runtime.histories import MAX_LINE, FlowHistory
 from ergon_runtime.replay import ReplayReport
 
@@ -47,8 +47,6 @@ async def reports_by_seed(files: Sequence[str], seeds: Sequence[str]) -> AsyncGe
         if isinstance(found, CommandError):
             yield found
     for seed in seeds:
-        if STDIN in files:
-            rewind_stdin()  # all processes share one position in it
         async with contextlib.aclosing(_reports(seed)) as reports:
             async for report in reports:
                 yield report

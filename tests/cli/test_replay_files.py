@@ -16,28 +16,14 @@ from ergon_runtime import registry
 from tests.cli.shell import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
-FLOWS = """
-import os, sys
-from ergon_runtime import flow, step
-print("seed", os.environ.get("PYTHONHASHSEED"))
-
-@step
-async def pay(n: int) -> int:
-    return n
-
-@step
-async def ship(word: str) -> str:
-    return word
-
-@flow
-async def order(n: int) -> int:
-    print("flow code runs")
-    for word in {"ada", "bob", "cyd", "dan", "eve", "fay", "gil"}:
-        await ship(word)
-    return await pay(n)
-"""
-CHANGED = FLOWS.replace("return await pay(n)", "return await pay(n + 1)")
-OTHER = FLOWS.replace("async def order(", "async def bill(")
+RECORDED = sorted((ROOT / "tests/histories").glob("*-py3.11"))[0]
+CODE = (ROOT / "tests/histories/flows.py").read_text()
+FLOWS = CODE + "\nimport os\nprint('seed', os.environ['PYTHONHASHSEED'])\n"
+CHANGED = FLOWS.replace("enumerate(WORDS)", "enumerate(sorted(WORDS))").replace("costs", "spendings")
+RACES = (RECORDED / "races.jsonl").read_text()
+"""A flow that asks for its steps in the order of a set of strings."""
+OTHER = "from ergon_runtime import flow\n@flow\nasync def bill() -> None: ...\n"
+DAG = (RECORDED / "dag.jsonl").read_text().replace('"hash_seed": "1"', '"hash_seed": "2"')
 
 
 def run(*args: str, flows: str = FLOWS, given: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -49,84 +35,57 @@ def run(*args: str, flows: str = FLOWS, given: str | None = None) -> subprocess.
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False, input=given)
 
 
-def seed_of(line: str) -> str:
-    return str(json.loads(line)["hash_seed"])
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A completed flow of each of two stores, exported."""
-    before, lines = Path.cwd(), list[str]()
-    try:
-        for name in ("one", "other"):
-            os.chdir(tmp_path_factory.mktemp(name))
-            ran = run("run", "order", "-a", "n=1", "--id", name)
-            assert ran.returncode == 0, ran.stderr
-            ran = run("export", name)
-            assert ran.returncode == 0, ran.stderr
-            lines.append(ran.stdout)
-    finally:
-        os.chdir(before)
-    return lines[0], lines[1]
-
-
 @pytest.fixture
-def files(exported: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The current folder, with both in it; afterwards no store is."""
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, with histories of two seeds in it; afterwards no store is."""
     monkeypatch.chdir(tmp_path)
-    for name, line in zip(("one", "other"), exported, strict=True):
-        (tmp_path / f"{name}.jsonl").write_text(line)
+    (tmp_path / "races.jsonl").write_text(RACES)
+    (tmp_path / "dag.jsonl").write_text(DAG)
     yield tmp_path
     assert not (tmp_path / "ergon.db").exists()
 
 
-def test_file_is_replayed_under_its_seed_without_a_store(files: Path, exported: tuple[str, str]) -> None:
-    done = run("replay", "one.jsonl")
-    assert (done.returncode, done.stdout) == (0, "same  order one: 8 of 8 recorded completions delivered\n")
-    assert done.stderr.splitlines() == [f"seed {seed_of(exported[0])}", "flow code runs"]
-
-
-def test_histories_of_several_seeds_have_one_outcome(files: Path, exported: tuple[str, str]) -> None:
-    done = run("replay", "one.jsonl", "other.jsonl")
-    assert (done.returncode, done.stdout) == (0, "2 flows replayed: 2 same\n")
-    seeds = [f"seed {seed_of(line)}" for line in exported]
-    assert done.stderr.splitlines() == [seeds[0], "flow code runs", seeds[1], "flow code runs"]
+def test_file_is_replayed_under_its_seed_without_a_store(files: Path) -> None:
+    done = run("replay", "races.jsonl")
+    assert (done.returncode, done.stderr) == (0, "seed 1\n")
+    assert done.stdout == "same  history.races f: 29 of 29 recorded completions delivered\n"
 
 
 def test_difference_in_one_of_several_seeds_is_told_whole(files: Path) -> None:
-    (files / "both.jsonl").write_text((files / "one.jsonl").read_text() + (files / "other.jsonl").read_text())
+    (files / "both.jsonl").write_text(f"{RACES}broken\n{DAG}")
     done = run("replay", "both.jsonl", "--json", flows=CHANGED)
     *reports, last = map(json.loads, done.stdout.splitlines())
     assert done.returncode == 5
-    assert [(each["id"], each["verdict"], each["position"]) for each in reports] == [
-        ("one", "diverged", 7),
-        ("other", "diverged", 7),
-    ]
-    assert reports[0] == json.loads(run("replay", "one.jsonl", "--json", flows=CHANGED).stdout)
+    assert done.stderr.count("both.jsonl, line 2: it is not JSON") == 1
+    assert [each["flow"] for each in reports] == ["history.races", "history.dag"]
+    assert reports[0] == json.loads(run("replay", "races.jsonl", "--json", flows=CHANGED).stdout)
     assert last["summary"] == {"same": 0, "diverged": 2, "unreadable": 0, "unserved": 0}
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_standard_input_is_replayed_whole_though_the_process_begins_again(
-    files: Path, exported: tuple[str, str], seeds: int
-) -> None:
-    done = run("replay", "-", given="".join(exported[:seeds]))
+@pytest.mark.parametrize(
+    ("given", "said", "seeds"),
+    [(RACES, "same  history.races f: 29 of 29", ["1"]), (RACES + DAG, "2 flows replayed: 2 same", ["1", "2"])],
+    ids=["one seed", "two seeds"],
+)
+def test_standard_input_is_replayed_whole_by_each_process(files: Path, given: str, said: str, seeds: list[str]) -> None:
+    done = run("replay", "-", given=given)
     assert done.returncode == 0
-    assert done.stdout.count(f"{seeds} same" if seeds > 1 else "same  order one: 8 of 8") == 1
+    assert done.stdout.startswith(said)
+    assert done.stderr.splitlines() == [f"seed {seed}" for seed in seeds]
 
 
 def test_module_that_fails_for_several_seeds_is_an_import_error_told_once(files: Path) -> None:
-    done = run("replay", "one.jsonl", "other.jsonl", flows="1 / 0")
+    done = run("replay", "races.jsonl", "dag.jsonl", flows="1 / 0")
     assert (done.returncode, done.stdout) == (7, "")
     assert done.stderr.count("error:") == 1
 
 
 # --- in this process, which is under the seed of the files
 @pytest.fixture
-def here(exported: tuple[str, str], ergon: Shell, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+def here(ergon: Shell, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setenv("PYTHONHASHSEED", seed_of(exported[0]))
-    (ergon.folder / "one.jsonl").write_text(exported[0])
+    monkeypatch.setenv("PYTHONHASHSEED", "2")
+    (ergon.folder / "one.jsonl").write_text(DAG)
     (ergon.folder / "flows.py").write_text(OTHER)
     paths = list(sys.path)
     with registry.isolated():
@@ -138,7 +97,7 @@ def here(exported: tuple[str, str], ergon: Shell, monkeypatch: pytest.MonkeyPatc
 def test_type_that_is_not_loaded_is_a_fault_of_one_file_and_of_many(here: Shell) -> None:
     line = (here.folder / "one.jsonl").read_text()
     assert here("replay", "one.jsonl") == 3
-    assert here.out == "UNSERVED  order one: no flow order in the modules loaded\n"
+    assert here.out == "UNSERVED  history.dag f: no flow history.dag in the modules loaded\n"
     (here.folder / "two.jsonl").write_text(line + line)
     assert here("replay", "two.jsonl") == 3
     assert here.out.splitlines()[2] == "0 flows replayed: 0 same; 2 of types that are not loaded"

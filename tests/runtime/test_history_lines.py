@@ -45,10 +45,13 @@ ROW = FlowRow(
 ENTRY = pack(Patched("p", 3), 1)
 ONE = FlowHistory(ROW, (ENTRY,), "42")
 TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))
+AWKWARD = (
+    *(b"null", b'"text"', b"[1, 2]", b'{"a":1,"a":2}', b"[NaN]", b"[1e999]", b"[" * 5000, b"\xed\xa0\x80", b""),
+    '["\ud83d\ude00"]'.encode(errors="surrogatepass"),  # two halves that are not one character
+)
 PAYLOADS = st.one_of(
     st.binary(),
-    st.sampled_from([b"null", b'"text"', b"[1, 2]", b'{"a":1,"a":2}', b"[NaN]", b"[1e999]", b"[" * 5000]),
-    st.just('["\ud83d\ude00"]'.encode(errors="surrogatepass")),  # two halves that are not one character
+    st.sampled_from(AWKWARD),
     st.one_of(map(entry_strategy, CLASSES)).map(lambda entry: pack(entry, 1)),
 )
 
@@ -81,6 +84,12 @@ def test_history_written_and_read_is_itself_byte_for_byte(
     assert line.isascii()
     assert line.index("\n") == len(line) - 1
     assert read(line) == [history]
+
+
+@pytest.mark.parametrize("raw", AWKWARD, ids=range(len(AWKWARD)))
+def test_bytes_that_are_hard_to_keep_are_kept(raw: bytes) -> None:
+    history = FlowHistory(replace(ROW, args=raw, result=raw), (raw,), "0")
+    assert read(history_line(history)) == [history]
 
 
 def test_line_holds_every_field_of_a_flow_but_its_waits_and_mail() -> None:
