@@ -116,8 +116,12 @@ def rendered(line: Line, look: Look) -> str:
     parts = [part if isinstance(part, Part) else Part(part) for part in line]
     if not look.terminal:
         return "\t".join(look.text(part.text) for part in parts)
-    text = "".join(_styled(look.text(part.text), part.style if look.color else "") for part in parts)
-    return text.rstrip(" ")
+    texts = [look.text(part.text) for part in parts]
+    while texts and not texts[-1].strip(" "):
+        texts.pop()
+    if texts:
+        texts[-1] = texts[-1].rstrip(" ")  # coloured ones, too, may be more than there is room for
+    return "".join(_styled(text, part.style if look.color else "") for text, part in zip(texts, parts, strict=False))
 
 
 def _styled(text: str, style: str) -> str:
