@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 
 from ergon_runtime.codec import hint_name
 from ergon_runtime.core.divergence import describe
-from ergon_runtime.core.entries import ChildCreated, Entry, Patched, StepBegun, StepStopped
+from ergon_runtime.core.entries import ChildCreated, Entry, Patched, StepStopped
 from ergon_runtime.core.faults import Fault, FaultKind
-from ergon_runtime.core.flows import Status
 from ergon_runtime.core.machine import SHOWN
-from ergon_runtime.core.operations import ChildOp, Op, SignalOp, StepOp, TimerOp
+from ergon_runtime.core.operations import Op, SignalOp, StepOp, TimerOp
 from ergon_runtime.core.places import Places, in_place_of, scope_of
 from ergon_runtime.definitions import StepCall
 from ergon_runtime.replay.endings import shown
@@ -44,11 +43,13 @@ def unfit_value(rehearsal: Rehearsal, fault: Fault) -> Finding | None:
         return None
     op, entry = given
     value: str = getattr(entry, "value", None) or getattr(entry, "error", None) or ""
-    hint = "what the code takes"
+    hint, message = "what the code takes", fault.message
+    if isinstance(op, SignalOp):
+        message = f"payload of {named(op)} no longer fits the type that the code waits for"
     if isinstance(op, StepOp) and isinstance(op.call, StepCall):
         hint = hint_name(op.call.definition.result.hint)
     recorded, current = f"{describe(entry)} = {shown(value)}", f"{describe(op)} -> {hint}"
-    return Finding("result", fault.message, fault.key, recorded, (current,), (fault.where,), fault.where)
+    return Finding("result", message, fault.key, recorded, (current,), (fault.where,), fault.where)
 
 
 class Comparison:
@@ -71,7 +72,7 @@ class Comparison:
         if fault.key is None or fault.recorded is None:
             return None
         if machine.loop.evicted:  # found while it was asked for
-            message = f"{fault.key} is asked for with other arguments"
+            message = f"{fault.recorded.partition('(')[0]} is asked for with other arguments"
             return replace(self._as_told(fault, fault.key, fault.recorded, "arguments"), message=message)
         index, entry = self._recorded(fault.key)
         if entry is None:
@@ -145,7 +146,12 @@ class Comparison:
         if isinstance(entry, Patched):
             return self._make("missing", f"the code no longer calls patched({entry.key!r})", entry, None, standing)
         asked = self._first_asked(first.key) if first is not None else None
-        if first is None or asked is None or asked.how in ("exact", "moved", "arguments") or self._was_asked(first):
+        if (
+            first is None
+            or asked is None
+            or asked.how in ("exact", "moved", "arguments")
+            or self._rehearsal.was_asked(first)
+        ):
             return self._made_otherwise(entry, standing)
         if first.kind == identity(entry)[0] and first.digest == identity(entry)[2] != "":
             return self._make("step", self._replaced(entry, first), entry, None, standing)
@@ -179,8 +185,6 @@ class Comparison:
             return self._make("extra", f"{named(first)} was added before {named(entry)}", entry, None, standing)
         if not self._stands(op.key):
             return None  # it only looked alike, later on
-        if any(each is not claim and identity(each.op) == identity(entry) for each in self._diagnosis.asked):
-            return self._make("extra", f"{named(op)} was added before {named(entry)}", entry, None, sides)
         return self._make("step", self._replaced(entry, op), entry, None, sides)
 
     def _made_otherwise(self, entry: Entry, standing: list[Op]) -> Finding:
@@ -221,19 +225,6 @@ class Comparison:
     def _is_recent(self, op: Op, key: str) -> bool:
         """Whether it was asked for since the last agreement, or by the task that the key names."""
         return op.turn == self._machine.turn or scope_of(op.key) == scope_of(key)
-
-    def _was_asked(self, op: Op) -> bool:
-        """Whether the recorded run too asked for this: its end is not recorded, but something else of it is."""
-        row, history = self._rehearsal.row, self._rehearsal.history
-        match op:
-            case StepOp():
-                return op.key in history.failures or (StepBegun.kind, op.key) in history.marks
-            case TimerOp():
-                return row.status is Status.WAITING and op.due == row.due
-            case SignalOp():
-                return op.channel in {wait.channel for wait in row.waits}
-            case ChildOp():
-                return (ChildCreated.kind, op.key) in history.marks
 
     def _stands(self, key: str) -> bool:
         return self._machine.open.get(key) is not None

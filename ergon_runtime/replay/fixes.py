@@ -39,6 +39,8 @@ def _fitting(finding: Finding) -> str:
             return f"ask for {recorded} first, as recorded"
         case "step" | "arguments" | "kind":
             return f"ask for {recorded}, not for {current}"
+        case "end" if finding.key is not None:
+            return f"go on to {recorded}"
         case "result" | "end":
             return f"let it end as recorded: {recorded}"
         case _:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass
 from itertools import islice
@@ -107,11 +107,12 @@ class ReplayMachine(FlowMachine):
 class Asked:
     """An operation that the code asks for where it no longer agrees with the journal, or after that.
 
-    `moment` orders answers, and the asking of what was not answered. `index` is the place of the answer among the
-    strict records.
+    `since` and `moment` order the asking and the answer; without an answer they are one. `index` is the place of the
+    answer among the strict records.
     """
 
     op: Op
+    since: int
     moment: int
     line: str | None = None
     index: int | None = None
@@ -131,18 +132,29 @@ def identity(thing: Op | Entry) -> Identity:
 
 class Diagnosis(ReplayMachine):
     """Agrees with the journal for the first `agreed` completions, then answers regardless of order. `lost`: even then
-    it did not agree, so the code does not do the same each time."""
+    it did not agree, so the code does not do the same each time. `key` is recorded where they differ. `aside` tells
+    what the recorded run waited for too, so that it stands in no other's place."""
 
     def __init__(
-        self, flow_id: str, main: Main, history: History, *, agreed: int, key: str | None, seed: str, args: str
+        self,
+        flow_id: str,
+        main: Main,
+        history: History,
+        *,
+        agreed: int,
+        key: str | None,
+        aside: Callable[[Op], bool],
+        seed: str,
+        args: str,
     ) -> None:
         self.asked: list[Asked] = []
         self.returned = LastLine()
-        self._key, self._agreed, self._moment = key, agreed, 0
+        self._key, self._agreed, self._aside, self._moment = key, agreed, aside, 0
         self._loose = False
         self._fresh: list[Asked] = []
         self._stand_ins = 0
         self._of: dict[int, Asked] = {}
+        self._lent: dict[Identity, tuple[Asked, Recorded]] = {}
         self._answers: list[tuple[int, str, Recorded]] = []
         super().__init__(flow_id, main, history, seed=seed, args=args, ended=True)
         self.unclaimed = dict(enumerate(self._strict[agreed:], agreed))
@@ -162,7 +174,7 @@ class Diagnosis(ReplayMachine):
         self.open.failures.pop(op.key, None)
         super().ask(op)
         self._moment += 1
-        self._fresh.append(Asked(op, self._moment))
+        self._fresh.append(Asked(op, self._moment, self._moment))
         if not self._loose and len(self._fresh) > 2 * len(self.open) + NOTED:
             self._fresh = [each for each in self._fresh if self.open.holds(each.op)]
 
@@ -218,7 +230,7 @@ class Diagnosis(ReplayMachine):
                 each.line = places.of(each.op)
         self.asked += new
         self._of.update((id(each.op), each) for each in new)
-        for claim in (self._exact, self._moved):
+        for claim in (self._exact, self._moved, self._reclaimed):
             for each in alive:
                 if each.index is None:
                     claim(each)
@@ -235,6 +247,17 @@ class Diagnosis(ReplayMachine):
             places.popleft()
         if places and not isinstance(self.unclaimed[places[0]].entry, StepStopped):
             self._claim(asked, places[0], "moved")
+
+    def _reclaimed(self, asked: Asked) -> None:
+        """What only stood in its place had its answer: that was an addition."""
+        lent = self._lent.pop(identity(asked.op), None)
+        if lent is None:
+            return
+        borrower, record = lent
+        if borrower.index is not None and borrower.op is not asked.op:
+            self.unclaimed[borrower.index] = record
+            self._claim(asked, borrower.index, "exact" if record.entry.key == asked.op.key else "moved")
+            borrower.index, borrower.how = None, "invented"
 
     def _claim(self, asked: Asked, index: int, how: How) -> None:
         asked.index, asked.how = index, how
@@ -267,7 +290,8 @@ class Diagnosis(ReplayMachine):
             for asked in self._unanswered(record.entry.key):
                 if (how := _likeness(asked.op, record.entry)) is not None:
                     asked.index, asked.how = index, how
-                    self._give_now(asked.op, self.unclaimed.pop(index).entry)
+                    self._lent[identity(record.entry)] = (asked, self.unclaimed.pop(index))
+                    self._give_now(asked.op, record.entry)
                     return True
         for asked in self._unanswered(first.entry.key):
             if (end := self._invented(asked.op)) is not None:
@@ -277,8 +301,11 @@ class Diagnosis(ReplayMachine):
         return False
 
     def _unanswered(self, key: str) -> list[Asked]:
-        waiting = {each.op.key: each for each in self.asked if each.how is None and self.open.holds(each.op)}
+        waiting = {each.op.key: each for each in self.asked if each.how is None and self._left_waiting(each.op)}
         return [waiting[op.key] for op in in_place_of(key, (each.op for each in waiting.values()))]
+
+    def _left_waiting(self, op: Op) -> bool:
+        return self.open.holds(op) and not self._aside(op)
 
     def _invented(self, op: Op) -> Entry | None:
         """An end that tells the flow code nothing that it could not know."""

@@ -13,11 +13,12 @@ from contextlib import redirect_stdout, suppress
 from io import StringIO
 
 from ergon_runtime.core.divergence import describe
-from ergon_runtime.core.entries import CancelReceived, Patched, Recorded, Started
+from ergon_runtime.core.entries import CancelReceived, ChildCreated, Patched, Recorded, Started, StepBegun
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.history import History
 from ergon_runtime.core.machine import ENGINE, SHOWN
+from ergon_runtime.core.operations import ChildOp, Op, SignalOp, StepOp, TimerOp
 from ergon_runtime.core.places import in_place_of
 from ergon_runtime.definitions import FlowDefinition
 from ergon_runtime.replay.endings import end_of, other_result
@@ -80,12 +81,26 @@ class Rehearsal:
             self.history,
             agreed=len(self.delivered),
             key=key,
+            aside=self.was_asked,
             seed=self.row.seed,
             args=self.row.args.decode(errors="replace"),
         )
         with suppress(Fault), redirect_stdout(StringIO()):  # what the code prints was printed once
             await in_callback(lambda: diagnosis.begin(self._started()))
         return diagnosis
+
+    def was_asked(self, op: Op) -> bool:
+        """Whether the recorded run too asked for this: its end is not recorded, but something else of it is."""
+        row, history = self.row, self.history
+        match op:
+            case StepOp():
+                return op.key in history.failures or (StepBegun.kind, op.key) in history.marks
+            case TimerOp():
+                return row.status is Status.WAITING and op.due == row.due
+            case SignalOp():
+                return op.channel in {wait.channel for wait in row.waits}
+            case ChildOp():
+                return (ChildCreated.kind, op.key) in history.marks
 
     def drop_last(self, key: str | None) -> None:
         """Take back the completion of this key, if it was delivered last: what it holds did not fit."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from typing import TypeAlias
 
-from ergon_runtime.core.divergence import describe
 from ergon_runtime.core.entries import CancelReceived
 from ergon_runtime.core.operations import TimerOp
 from ergon_runtime.replay.differences import Finding
@@ -24,39 +23,48 @@ WINDOW = 60
 """How far both sides are aligned."""
 
 Token: TypeAlias = tuple[object, ...]
+END: Token = ("end",)
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """One side of a row. Equal tokens are the same operation."""
+    """One side of a row. Cells of one token belong in one row; `own`: they are the same, too."""
 
     token: Token
     text: str
     position: int | None = None
     where: str | None = None
+    own: bool = True
 
 
 def compared_rows(rehearsal: Rehearsal, diagnosis: Diagnosis, finding: Finding) -> tuple[ComparedRow, ...]:
     """What agreed last, the first difference, and what follows as far as it is known."""
-    agreed = len(rehearsal.delivered)
-    start = max(0, agreed - BEFORE)
-    before = [ComparedRow(start + n, said, said, True) for n, said in enumerate(rehearsal.delivered[start:], 1)]
-    recorded, current = _recorded(rehearsal, agreed), _current(rehearsal, diagnosis, finding)
-    rows = list(_paired(recorded, current) if _side_by_side(finding) else _aligned(recorded, current))
+    columns = _Columns(rehearsal, diagnosis, finding)
+    rows = list(_paired(*columns.both()) if _side_by_side(finding) else _aligned(*columns.both()))
     first = next((n for n, row in enumerate(rows) if not row.equal), None)
-    if first is None:  # the same operations: what differs is not in what is asked for
-        rows = [ComparedRow(None, finding.recorded, finding.current[0], False, finding.where)]
-        return (*before, *rows)
-    rows = [*before, *rows[: first + 1 + AFTER]]
-    return tuple(rows[max(0, len(before) + first - BEFORE) :])
+    if first is None:  # what is asked for is the same: the difference is in a marker, or in how
+        rows, first = [ComparedRow(None, finding.recorded, finding.current[0], False, finding.where)], 0
+    last = first + AFTER
+    if not diagnosis.done:  # beyond what it was carried to, nobody knows what the code asks for
+        last = max(n for n, row in enumerate(rows) if n <= first or row.current is not None)
+    rows = [*agreed_rows(rehearsal), *rows[: min(last, first + AFTER) + 1]]
+    start = len(agreed_rows(rehearsal)) + first - BEFORE
+    return tuple(rows[max(0, start) :])
 
 
 def unfit_rows(rehearsal: Rehearsal, finding: Finding) -> tuple[ComparedRow, ...]:
-    """The rows of a recorded value that does not fit, which was delivered last."""
-    end = len(rehearsal.delivered)
-    start = max(0, end - BEFORE)
-    before = [ComparedRow(start + n, said, said, True) for n, said in enumerate(rehearsal.delivered[start:], 1)]
-    return (*before, ComparedRow(end + 1, finding.recorded, finding.current[0], False, finding.where))
+    """The rows of a recorded value that does not fit, which comes after what was delivered."""
+    position = len(rehearsal.delivered) + 1
+    return (
+        *agreed_rows(rehearsal),
+        ComparedRow(position, finding.recorded, finding.current[0], False, finding.where),
+    )
+
+
+def agreed_rows(rehearsal: Rehearsal) -> list[ComparedRow]:
+    """The last rows of what agreed."""
+    start = max(0, len(rehearsal.delivered) - BEFORE)
+    return [ComparedRow(start + n, said, said, True) for n, said in enumerate(rehearsal.delivered[start:], 1)]
 
 
 def _side_by_side(finding: Finding) -> bool:
@@ -64,48 +72,69 @@ def _side_by_side(finding: Finding) -> bool:
     return finding.difference in ("order", "arguments", "kind", "step", "end", "result")
 
 
-def _recorded(rehearsal: Rehearsal, agreed: int) -> list[_Cell]:
-    cells = [
-        _Cell((index,), rehearsal.machine.words(record.entry), index + 1)
-        for index, record in enumerate(islice(rehearsal.history.strict, agreed, agreed + WINDOW), agreed)
-    ]
-    if rehearsal.ended and agreed + WINDOW >= rehearsal.total:
-        cells.append(_Cell(("end",), f"the end ({rehearsal.row.status.value})"))
-    return cells
+class _Columns:
+    """Both sides from the first difference on."""
+
+    def __init__(self, rehearsal: Rehearsal, diagnosis: Diagnosis, finding: Finding) -> None:
+        self._rehearsal, self._diagnosis, self._finding = rehearsal, diagnosis, finding
+        self._agreed = len(rehearsal.delivered)
+        self._records = list(enumerate(rehearsal.history.strict))[self._agreed : self._agreed + WINDOW]
+        self._waits: list[Asked] = []
+        """What both wait for where the recording ends."""
+
+    def both(self) -> tuple[list[_Cell], list[_Cell]]:
+        current = list(self._current())[:WINDOW]
+        recorded = list(self._recorded())
+        waits = [_Cell(("waits", each.op.key), self._diagnosis.words(each.op), where=each.line) for each in self._waits]
+        return recorded + waits, current + waits
+
+    def _recorded(self) -> Iterator[_Cell]:
+        for index, record in self._records:
+            yield _Cell((index,), self._rehearsal.machine.words(record.entry), index + 1)
+        if self._rehearsal.ended and self._agreed + WINDOW >= self._rehearsal.total:
+            finding = self._finding
+            differs = finding.difference in ("end", "result") and finding.key is None
+            yield _Cell(END, finding.recorded if differs else f"the end ({self._rehearsal.row.status.value})")
+
+    def _current(self) -> Iterator[_Cell]:
+        """In the order of the answers; what has none stands where it was asked for."""
+        diagnosis, finding = self._diagnosis, self._finding
+        for index, record in self._records:
+            if isinstance(record.entry, CancelReceived):
+                yield _Cell((index,), self._rehearsal.machine.words(record.entry))
+        shown = [each for each in diagnosis.asked if self._shows(each)]
+        answers = sorted((each for each in shown if each.index is not None), key=lambda each: each.moment)
+        for n, each in enumerate(sorted(shown, key=lambda each: _moment(each, answers))):
+            cell = self._cell(each)
+            yield replace(cell, where=cell.where or finding.where) if n == 0 else cell
+        if diagnosis.done:
+            said = finding.current[0] if self._rehearsal.machine.done and finding.current else "the end"
+            own = finding.difference not in ("end", "result")
+            yield _Cell(END, said, where=diagnosis.returned.line or finding.where, own=own)
+
+    def _shows(self, asked: Asked) -> bool:
+        """Whether it belongs in the columns: it was answered, or stands where they differ. The alarms of timeouts, and
+        what was asked for before, wait aside; so does what both wait for."""
+        if asked.index is not None or asked.how is not None:
+            return True
+        if self._diagnosis.open.holds(asked.op) and self._rehearsal.was_asked(asked.op):
+            self._waits.append(asked)
+            return False
+        if isinstance(asked.op, TimerOp) and not asked.op.sleep:
+            return False
+        return self._diagnosis.words(asked.op) == self._finding.current[0] or asked.line is not None
+
+    def _cell(self, asked: Asked) -> _Cell:
+        token: Token = (asked.index,) if asked.index is not None else ("asked", asked.op.key)
+        return _Cell(token, self._diagnosis.words(asked.op), where=asked.line, own=asked.how == "exact")
 
 
-def _current(rehearsal: Rehearsal, diagnosis: Diagnosis, finding: Finding) -> list[_Cell]:
-    """In the order of the answers; what has none stands where it was asked for."""
-    agreed = len(rehearsal.delivered)
-    cells = [
-        _Cell((index,), describe(record.entry))
-        for index, record in enumerate(rehearsal.history.strict[agreed : agreed + WINDOW], agreed)
-        if isinstance(record.entry, CancelReceived)
-    ]
-    asked = sorted(diagnosis.asked, key=lambda each: each.moment)
-    cells += [_cell(each, diagnosis) for each in asked if _shows(each, diagnosis, finding)]
-    if diagnosis.done:
-        said = finding.current[0] if rehearsal.machine.done and finding.current else "the end"
-        differs = finding.difference in ("end", "result")
-        cells.append(_Cell(("end", *(["another"] if differs else [])), said, where=diagnosis.returned.line))
-    if finding.lines and cells and cells[0].where is None:
-        cells[0] = replace(cells[0], where=finding.where)
-    return cells[:WINDOW]
-
-
-def _shows(asked: Asked, diagnosis: Diagnosis, finding: Finding) -> bool:
-    """Whether it belongs in the columns: it was answered, or stands where they differ. The alarms of timeouts, and what
-    was asked for before, wait aside."""
-    if asked.index is not None or asked.how is not None:
-        return True
-    if isinstance(asked.op, TimerOp) and not asked.op.sleep:
-        return False
-    return diagnosis.words(asked.op) == finding.current[0] or asked.line is not None
-
-
-def _cell(asked: Asked, diagnosis: Diagnosis) -> _Cell:
-    token: Token = (asked.index,) if asked.how == "exact" else ("asked", asked.op.key, asked.op.digest)
-    return _Cell(token, diagnosis.words(asked.op), where=asked.line)
+def _moment(asked: Asked, answers: Sequence[Asked]) -> float:
+    """When it was answered; for what only stands in the place of another, when that would have been."""
+    if asked.index is None or asked.how not in ("renamed", "arguments"):
+        return asked.moment
+    later = (each.moment for each in answers if each.moment > asked.since and (each.index or 0) > asked.index)
+    return min(next(later, asked.moment), asked.moment) - 0.5
 
 
 def _paired(recorded: Sequence[_Cell], current: Sequence[_Cell]) -> Iterator[ComparedRow]:
@@ -120,11 +149,10 @@ def _aligned(recorded: Sequence[_Cell], current: Sequence[_Cell]) -> Iterator[Co
 
 
 def _row(then: _Cell | None, now: _Cell | None) -> ComparedRow:
-    equal = then is not None and now is not None and then.token == now.token
     return ComparedRow(
         then.position if then is not None else None,
         then.text if then is not None else None,
         now.text if now is not None else None,
-        equal,
+        then is not None and now is not None and then.token == now.token and now.own,
         now.where if now is not None else None,
     )
