@@ -10,8 +10,17 @@ import sys
 
 import pytest
 
-from ergon_runtime import FlowRow, Status, Store
-from ergon_runtime.core.entries import ChildCreated, Entry, Forked, Outcome, SignalReceived, StepEnded, unpack
+from ergon_runtime import FlowRow, Status, Store, StoreUnavailable
+from ergon_runtime.core.entries import (
+    ChildCreated,
+    Entry,
+    Forked,
+    Outcome,
+    SignalReceived,
+    StepBegun,
+    StepEnded,
+    unpack,
+)
 from ergon_runtime.stores.records import Kind
 from tests.cli.shell import Shell, in_store
 from tests.runtime.views import START, STARTED, Scene, ended, error
@@ -168,6 +177,42 @@ def test_all_run_again_makes_no_fork_twice(ergon: Shell) -> None:
     assert ergon(*line, "--no-signals") == 0
     assert len(ergon.out.splitlines()) == 2
     assert count() == 7
+
+
+def test_all_forks_anew_what_has_gone_on_since(ergon: Shell) -> None:
+    placed("A-1")
+    assert ergon("fork", "--all", "--from", "charge", "--yes") == 0
+    first = ergon.out
+    assert ergon("retry", "A-1") == 0
+    assert ergon("fork", "--all", "--status", "pending", "--from", "charge", "--yes") == 2  # the fork has no such step
+    assert ergon.out.startswith("A-1-fork-")
+    assert ergon.out != first
+    assert count() == 4
+
+
+def test_all_run_again_finishes_what_was_interrupted(ergon: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupted(*_: object) -> None:
+        raise StoreUnavailable("the power went")
+
+    placed("A-1")
+    line = ("fork", "--all", "--from", "charge", "--yes")
+    with monkeypatch.context() as patch:
+        patch.setattr("ergon_runtime.operators.forks._release", interrupted)
+        assert ergon(*line) == 6
+    assert count() == 3
+    assert ergon(*line) == 0
+    assert look(ergon.out.strip())[0].status is Status.PENDING
+    assert count() == 3
+
+
+def test_step_that_runs_at_most_once_is_marked(ergon: Shell) -> None:
+    async def place(store: Store) -> None:
+        begun = StepBegun("charge", START, "d", "charge")
+        await Scene(store).place("A", Status.FAILED, [STARTED, begun, *ORDER[3:]], outcome=FAILED)
+
+    in_store(place)
+    assert ergon("fork", "A", "--from", "charge", "--dry-run") == 0
+    assert ergon.rows == [["A", "charge", "step", "failed", "at most once"]]
 
 
 REFUSALS: list[tuple[list[str], int, str, str]] = [

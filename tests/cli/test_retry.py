@@ -23,8 +23,9 @@ async def failed(scene: Scene, flow: str, entries: list[Entry] = ORDER, parent: 
     await scene.place(flow, Status.FAILED, entries, outcome=outcome, parent=parent)
 
 
-async def blocked(scene: Scene, flow: str) -> None:
-    await scene.place(flow, Status.BLOCKED, [STARTED, ended("reserve")], note={"kind": "stuck", "message": "?"})
+async def blocked(scene: Scene, flow: str, parent: str | None = None) -> None:
+    note = {"kind": "stuck", "message": "?"}
+    await scene.place(flow, Status.BLOCKED, [STARTED, ended("reserve")], note=note, parent=parent)
 
 
 def placed(*failures: str) -> None:
@@ -71,6 +72,13 @@ def test_failed_flow_goes_on_from_the_failure(ergon: Shell) -> None:
     assert (marker("A-17").operator, marker("A-17").cut) == (True, None)
 
 
+def test_nothing_is_said_of_workers_when_one_serves_the_flow(ergon: Shell) -> None:
+    placed("A-17")
+    in_store(lambda store: Scene(store).serve())
+    assert ergon("retry", "A-17") == 0
+    assert ergon.err == "retry A-17: from the failure; 2 recorded steps are kept, charge runs again\n"
+
+
 def test_blocked_flow_is_tried_again_and_nothing_is_written_into_its_journal(ergon: Shell) -> None:
     placed()
     before = look("B")[1]
@@ -111,6 +119,14 @@ def test_adopted_flow_begins_a_new_life_without_loading_code(ergon: Shell) -> No
         "retry B: adopted by the code of today; 1 recorded step is kept, nothing recorded runs again"
     )
     assert look("B")[1][-1].kind == "adopted"
+
+
+def test_adopting_all_takes_blocked_flows_alone_and_their_parents_wait_for_them(ergon: Shell) -> None:
+    placed("A-17")
+    in_store(lambda store: blocked(Scene(store), "waits/one", parent="waits"))
+    assert ergon("retry", "--all", "--adopt", "--yes") == 0
+    assert ergon.out.splitlines() == ["waits/one", "B"]
+    assert "parent" not in ergon.err
 
 
 def test_json_is_the_plan_of_each(ergon: Shell) -> None:
