@@ -8,6 +8,7 @@ import gc
 import json
 from typing import TYPE_CHECKING
 
+from ergon_runtime.core.entries import CancelReceived
 from ergon_runtime.core.flows import CANCEL, FlowQuery, FlowRow, Message, NewFlow, Send, Status
 from ergon_runtime.errors import StoreError
 from ergon_runtime.mail import cancel_flow
@@ -64,7 +65,7 @@ class People:
             self.world.core.send(random.choice(self._kept))  # again, and much later: nothing may come of it
         if live and random.random() < 0.4:
             self._signal(random.choice(live).id, random.choice([*SHARED, OWN, OWN]))
-        failed = [row for row in map(self.world.core.get, self.roots) if row and row.status is Status.FAILED]
+        failed = [row for row in map(self.world.core.get, self.roots) if row and self._can_retry(row)]
         if failed and random.random() < 0.3:
             row = random.choice(failed)
             if self.world.auditor.claims[row.id] < 40:
@@ -90,6 +91,16 @@ class People:
 
     def _all_live(self) -> list[FlowRow]:
         return self.world.core.list(FlowQuery(statuses=LIVE, limit=100_000))
+
+    def _can_retry(self, row: FlowRow) -> bool:
+        """Whether it has failed, or was cancelled; not by an operator, whose death would let it be blocked again."""
+        if row.status is Status.FAILED:
+            return True
+        if row.status is not Status.CANCELLED:
+            return False
+        journal = self.world.journals(row.id)
+        by_hand = isinstance(journal[-1].entry, CancelReceived) and journal[-1].entry.before and len(journal) > 1
+        return not by_hand and self.world.random.random() < 0.3
 
     def _any(self) -> FlowRow | None:
         """Some flow that workers have seen, and that does not take them down."""
