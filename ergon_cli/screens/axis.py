@@ -1,15 +1,17 @@
 """The geometry of bars: spans of time in, cells out. Pure: no steps, no glyphs, no terminal.
 
-An axis is linear as long as there is work in most of it. Where idle time takes most of it, the long idle gaps become
-breaks of a few cells, and what is left is linear. Columns grow with time, no bar is wider than the axis, and each span
-gets a cell at least. Times are in milliseconds.
+An axis is linear, unless idle time hides the work: then the long idle gaps become breaks of a few cells, and what is
+left is linear. Columns grow with time, no bar is wider than the axis, and each span gets a cell at least. Times are in
+milliseconds.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 BREAK = 4
 """Cells of a break; half of it where there are many."""
@@ -17,8 +19,10 @@ TAIL = 6
 """Cells more for a break at the end of a wide axis, so that there is room to write when that is."""
 WIDE = 8
 """Cells that a gap takes at least, on the axis as it would be without a break there, to become one."""
-MOST = 0.85
+MOST = 0.9
 """The part of the axis that such gaps must take together."""
+NOTABLE = 100
+"""Milliseconds of work in all that are worth to be seen; less are but ticks on a linear axis."""
 
 
 class Ink(IntEnum):
@@ -108,11 +112,12 @@ class Axis:
         return cells
 
 
-def axis(begin: int, end: int, busy: Iterable[tuple[int, int]], width: int) -> Axis:
-    """The axis of `width` columns from `begin` to `end`. `busy` are the times of work; all else is idle."""
+def axis(begin: int, end: int, busy: Iterable[tuple[int, int]], width: int, edges: Iterable[int] = ()) -> Axis:
+    """The axis of `width` columns from `begin` to `end`. `busy` are the times of work; all else is idle. No break goes
+    on beyond one of the `edges`, where one wait ends and another begins."""
     end = max(begin, end)
     worked = _merged((max(first, begin), min(last, end)) for first, last in busy if first <= end and last >= begin)
-    breaks = _breaks(begin, end, worked, width)
+    breaks = _breaks(_gaps(begin, end, worked, edges), worked, width)
     size = BREAK if 2 * BREAK * len(breaks) <= width else BREAK // 2
     stretches = _stretches(begin, end, breaks, worked)
     least = [size if is_break else 1 for *_, is_break in stretches]
@@ -137,20 +142,29 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _breaks(begin: int, end: int, worked: Sequence[tuple[int, int]], width: int) -> list[tuple[int, int]]:
-    """The idle gaps to be cut short, in order: the long ones, as long as these take most of what is not cut yet."""
-    if not worked:
+def _gaps(begin: int, end: int, worked: Sequence[tuple[int, int]], edges: Iterable[int]) -> list[tuple[int, int]]:
+    """All the time between works, cut at the edges."""
+    ends = [begin, *(time for pair in worked for time in pair), end]
+    between = [(first, last) for first, last in zip(ends[::2], ends[1::2], strict=True) if last > first]
+    cuts = sorted(set(edges))
+    return [
+        gap
+        for first, last in between
+        for gap in pairwise([first, *cuts[bisect_right(cuts, first) : bisect_left(cuts, last)], last])
+    ]
+
+
+def _breaks(gaps: list[tuple[int, int]], worked: Sequence[tuple[int, int]], width: int) -> list[tuple[int, int]]:
+    """The gaps to be cut short, in order: the long ones, as long as these take most of what is not cut yet."""
+    left = sum(last - first for first, last in [*gaps, *worked])
+    if sum(last - first for first, last in worked) < NOTABLE:
         return []
-    edges = [begin, *(time for pair in worked for time in pair), end]
-    gaps = sorted(
-        ((first, last) for first, last in zip(edges[::2], edges[1::2], strict=True) if last > first),
-        key=lambda gap: gap[0] - gap[1],
-    )[: width // BREAK]
-    left, cut = end - begin, 0
+    longest = sorted(gaps, key=lambda gap: gap[0] - gap[1])[: width // BREAK]
+    cut = 0
     while True:
-        long = [last - first for first, last in gaps[cut:] if (last - first) * width >= WIDE * left]
+        long = [last - first for first, last in longest[cut:] if (last - first) * width >= WIDE * left]
         if not long or sum(long) < MOST * left:
-            return sorted(gaps[:cut])
+            return sorted(longest[:cut])
         cut, left = cut + len(long), left - sum(long)
 
 

@@ -43,14 +43,15 @@ def ended(view: FlowView, now: int) -> int:
 def axis_of(view: FlowView, since: int, now: int, width: int) -> Axis:
     """The axis that the steps of a flow share. `since` is where its time begins."""
     end = ended(view, now)
-    busy = [
-        (span.start, span.end)
-        for step in view.steps
-        if step.kind in ("step", "marker")
-        for span in spans(step, view, end)
-        if span.ink in (Ink.RUN, Ink.MARK)
-    ]
-    return axis(since, end, busy, width)
+    busy: list[tuple[int, int]] = []
+    edges: list[int] = []
+    for step in view.steps:
+        for span in spans(step, view, end):
+            if step.kind in ("step", "marker") and span.ink in (Ink.RUN, Ink.MARK):
+                busy.append((span.start, span.end))
+            else:
+                edges += (span.start, span.end)
+    return axis(since, end, busy, width, edges)
 
 
 def spans(step: StepView, view: FlowView, end: int) -> Iterator[Span]:
@@ -107,25 +108,28 @@ def ruler(axis: Axis, look: Look) -> str:
     for piece in axis.breaks:
         for column in range(piece.first, piece.first + piece.cells):
             line[column] = look.glyph(*(BREAK if column in inner else GLYPHS[Ink.WAIT]))
-    taken: set[int] = set()
-    for column, label in _labels(axis):
+    taken, said = {column for column, sign in enumerate(line) if sign != look.glyph(*LINE)}, set[str]()
+    for column, label, over in _labels(axis):
         columns = range(column, column + len(label))
-        if column >= 0 and columns.stop <= axis.width and taken.isdisjoint(columns):
+        if column >= 0 and columns.stop <= axis.width and label not in said and (over or taken.isdisjoint(columns)):
             line[column : columns.stop] = label
             taken.update(columns)
+            said.add(label)
     return "".join(line)
 
 
-def _labels(axis: Axis) -> Iterator[tuple[int, str]]:
-    """What to write where, what matters most first; each is to be left out where another stands already."""
+def _labels(axis: Axis) -> Iterator[tuple[int, str, bool]]:
+    """What to write where, what matters most first; and whether it may stand over breaks. Where another stands, and
+    where it is said already, it is left out."""
     total = f" {_at(axis.end, axis)}"
-    yield 0, "0s "
-    yield axis.width - len(total), total
+    if 3 + len(total) <= axis.width:
+        yield 0, "0s ", True
+        yield axis.width - len(total), total, True
     for piece in axis.breaks:
-        yield piece.first + piece.cells, f" {_at(piece.end, axis)} "
+        yield piece.first + piece.cells, f" {_at(piece.end, axis)} ", False
     for piece in axis.breaks:
         text = f" {_at(piece.begin, axis)} "
-        yield min(piece.first, axis.width - len(total)) - len(text), text
+        yield min(piece.first, axis.width - len(total)) - len(text), text, False
 
 
 def legend(inks: Iterable[Ink], look: Look) -> list[Part]:

@@ -38,21 +38,30 @@ def test_wait_of_days_leaves_seconds_of_work_visible() -> None:
 
 
 def test_several_long_gaps_are_cut_one_after_the_other() -> None:
-    work = [(0, 10), (DAY, DAY + 10), (DAY + 3_600_000, DAY + 3_600_010)]
+    work = [(0, 1000), (DAY, DAY + 1000), (DAY + 3_600_000, DAY + 3_601_000)]
     shared = axis(0, work[-1][1], work, 40)
-    assert [(gap.begin, gap.end) for gap in shared.breaks] == [(10, DAY), (DAY + 10, DAY + 3_600_000)]
+    assert [(gap.begin, gap.end) for gap in shared.breaks] == [(1000, DAY), (DAY + 1000, DAY + 3_600_000)]
+
+
+def test_two_waits_after_each_other_are_two_breaks() -> None:
+    end = 1000 + 3 * DAY
+    shared = axis(0, end + 1000, [(0, 1000), (end, end + 1000)], 40, edges=[0, 1000, DAY, end])
+    assert [(gap.begin, gap.end) for gap in shared.breaks] == [(1000, DAY), (DAY, end)]
+    assert [piece.is_break for piece in shared.pieces] == [False, True, True, False]
+    assert drawn(shared.paint([Span(DAY, end, Ink.WAIT)])).strip() == "----"
 
 
 def test_short_gaps_and_gaps_that_are_not_most_of_the_time_stay() -> None:
     assert axis(0, 1000, [(0, 400), (900, 1000)], 40).breaks == ()
     assert axis(0, 1000, [(time, time) for time in range(0, 1000, 20)], 40).breaks == ()
     assert axis(0, 3 * DAY, [], 40).breaks == (), "nothing but a wait hides nothing"
+    assert axis(0, 3 * DAY, [(0, 40), (DAY, DAY + 50)], 40).breaks == (), "so little work is but a tick"
 
 
 def test_gap_before_the_first_work_and_after_the_last_is_cut_too() -> None:
-    shared = axis(0, 2 * DAY, [(DAY, DAY + 5)], 20)
+    shared = axis(0, 2 * DAY, [(DAY, DAY + 500)], 20)
     assert [piece.is_break for piece in shared.pieces] == [True, False, True]
-    assert drawn(shared.paint([Span(DAY, DAY + 5, Ink.RUN, Ink.FAIL)])) == "    ###########x    "
+    assert drawn(shared.paint([Span(DAY, DAY + 500, Ink.RUN, Ink.FAIL)])) == "    ###########x    "
 
 
 def test_what_matters_most_is_seen_where_several_share_a_cell() -> None:
@@ -77,12 +86,12 @@ def check(shared: Axis, begin: int, end: int, width: int) -> None:
 
 
 @settings(deadline=None, derandomize=True)
-@given(PAIRS, st.lists(PAIRS, max_size=30), st.lists(PAIRS, max_size=5), st.integers(1, 120))
+@given(PAIRS, st.lists(PAIRS, max_size=30), st.lists(TIMES), st.lists(PAIRS, max_size=5), st.integers(1, 120))
 def test_any_bar_is_as_wide_as_asked_and_every_span_is_seen(
-    whole: tuple[int, int], work: list[tuple[int, int]], spans: list[tuple[int, int]], width: int
+    whole: tuple[int, int], work: list[tuple[int, int]], edges: list[int], spans: list[tuple[int, int]], width: int
 ) -> None:
     begin, end = whole
-    shared = axis(begin, end, work, width)
+    shared = axis(begin, end, work, width, edges)
     check(shared, begin, end, width)
     for start, stop in spans:
         cells = shared.paint([Span(start, stop, Ink.WAIT)])
@@ -91,11 +100,11 @@ def test_any_bar_is_as_wide_as_asked_and_every_span_is_seen(
 
 
 @settings(deadline=None, derandomize=True)
-@given(PAIRS, st.lists(PAIRS, max_size=30), st.lists(TIMES, min_size=2, max_size=6), st.integers(1, 120))
+@given(PAIRS, st.lists(PAIRS, max_size=30), st.lists(TIMES), st.lists(TIMES, min_size=2), st.integers(1, 120))
 def test_later_times_are_never_further_left(
-    whole: tuple[int, int], work: list[tuple[int, int]], times: list[int], width: int
+    whole: tuple[int, int], work: list[tuple[int, int]], edges: list[int], times: list[int], width: int
 ) -> None:
-    shared = axis(*whole, work, width)
+    shared = axis(*whole, work, width, edges)
     ordered = sorted(times)
     spans = [shared.columns(one, other) for one, other in pairwise(ordered) if one < other]
     for before, after in pairwise(spans):
