@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import sys
 from functools import partial
@@ -102,10 +103,12 @@ def test_output_that_fails_leaves_the_older_file_and_nothing_else(shop: Shell, m
     assert [each.name for each in shop.folder.iterdir() if "x.jsonl" in each.name] == ["x.jsonl"]
 
 
-@pytest.mark.parametrize("place", [".", "missing/x.jsonl", "/dev/null"])
+@pytest.mark.parametrize("place", [".", "missing/x.jsonl", "pipe"])
 def test_output_to_what_is_no_file_is_refused(shop: Shell, place: str) -> None:
+    os.mkfifo("pipe")
     assert shop("export", "A-2", "-o", place) == 2
     assert f"cannot write {place}" in shop.err
+    assert Path("pipe").is_fifo()
 
 
 def test_progress_of_an_export_is_for_a_person_alone(shop: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
