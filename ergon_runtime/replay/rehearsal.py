@@ -13,7 +13,7 @@ from contextlib import redirect_stdout, suppress
 from io import StringIO
 
 from ergon_runtime.core.divergence import describe
-from ergon_runtime.core.entries import CancelReceived, ChildCreated, Patched, Recorded, Started, StepBegun
+from ergon_runtime.core.entries import CancelReceived, ChildCreated, Patched, Recorded, Started, StepBegun, StepStopped
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.history import History
@@ -57,6 +57,9 @@ class Rehearsal:
         self._recorded = iter(self.history.strict)
         self.total = len(self.history.strict)
         self.delivered: list[str] = []
+        self._stopped = {
+            (each.entry.key, each.entry.digest) for each in self.history.strict if isinstance(each.entry, StepStopped)
+        }
         self.machine = make(
             row.id,
             definition.start,
@@ -94,7 +97,8 @@ class Rehearsal:
         row, history = self.row, self.history
         match op:
             case StepOp():
-                return op.key in history.failures or (StepBegun.kind, op.key) in history.marks
+                begun = op.key in history.failures or (StepBegun.kind, op.key) in history.marks
+                return begun or (op.key, op.digest) in self._stopped
             case TimerOp():
                 return row.status is Status.WAITING and op.due == row.due
             case SignalOp():

@@ -1,4 +1,4 @@
-"""Edits of flow code, and what a replay has to say of each: the table behind test_replay_mutations.py.
+"""Edits of flow code, and what a replay has to say of each: the tables behind test_replay_mutations.py.
 
 A case is a flow and an edit of its source, a text for another. In the new text the comment `# here` marks the line that
 the report has to name. The steps that all flows share are in HEAD.
@@ -6,7 +6,7 @@ the report has to name. The steps that all flows share are in HEAD.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from ergon_runtime.replay import Difference
@@ -48,6 +48,12 @@ async def note(text: str) -> None:
 @step
 async def move(source: str, target: str) -> str:
     return source + target
+
+
+@step
+async def dawdle(n: int) -> int:
+    await asyncio.sleep(60)
+    return n
 
 
 @step
@@ -99,6 +105,23 @@ SERIAL = """
 async def main(n: int) -> int:
     await charge(n)
     await pack(n)
+    await ship(n)
+    return await wait_signal("go", int)
+"""
+UNEVEN = """
+@flow
+async def main(n: int) -> int:
+    await asyncio.gather(dawdle(n), pack(n + 1), ship(n + 2))
+    return await wait_signal("go", int)
+"""
+RACE = """
+@flow
+async def main(n: int) -> int:
+    try:
+        async with asyncio.timeout(9):
+            await dawdle(n)
+    except TimeoutError:
+        await charge(n)
     await ship(n)
     return await wait_signal("go", int)
 """
@@ -236,6 +259,19 @@ async def main(n: int) -> int:
 
 
 @dataclass(frozen=True)
+class Harmless:
+    """An edit that replay has nothing to say of."""
+
+    name: str
+    flow: str
+    old: str = ""
+    new: str = ""
+    modes: tuple[Mode, ...] = ("waits", "ends")
+    mail: tuple[str, ...] = ()
+    head: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True)
 class Mutation:
     """An edit that replay has to find. `mail` are signals that the flow gets, besides `go` if it is to end."""
 
@@ -251,7 +287,7 @@ class Mutation:
     mail: tuple[str, ...] = ()
     check_result: bool = False
     says: str = ""
-    head: tuple[str, str] = field(default=("", ""))
+    head: tuple[str, str] = ("", "")
 
 
 def line(text: str) -> str:
@@ -753,6 +789,63 @@ MUTATIONS = [
         'step weigh("kilos":1)',
         'step weigh("kilos":2)',
     ),
+    # --- what ends in another order than it was asked for
+    Mutation(
+        "the slowest of gathered steps renamed",
+        UNEVEN,
+        line("await asyncio.gather(dawdle(n), pack(n + 1), ship(n + 2))"),
+        line("await asyncio.gather(audit(n), pack(n + 1), ship(n + 2))  # here"),
+        "step",
+        "1/dawdle",
+        'step 1/dawdle("n":1)',
+        'step 1/audit("n":1)',
+        says="step 1/audit stands in place of step 1/dawdle",
+    ),
+    Mutation(
+        "the arguments of the last of gathered steps changed",
+        UNEVEN,
+        line("await asyncio.gather(dawdle(n), pack(n + 1), ship(n + 2))"),
+        line("await asyncio.gather(dawdle(n), pack(n + 1), ship(n + 5))  # here"),
+        "arguments",
+        "3/ship",
+        'step 3/ship("n":3)',
+        'step 3/ship("n":6)',
+    ),
+    Mutation(
+        "the slowest of gathered steps removed",
+        UNEVEN,
+        line("await asyncio.gather(dawdle(n), pack(n + 1), ship(n + 2))"),
+        line("await asyncio.gather(pack(n + 1), ship(n + 2))  # here"),
+        "order",
+        "2/pack",
+        'step 2/pack("n":2)',
+        'step 1/pack("n":2)',
+        says="tasks are started in another order",
+    ),
+    Mutation(
+        "what follows a timeout removed",
+        RACE,
+        line("    await charge(n)") + line("await ship(n)"),
+        line("    pass") + line("await ship(n)  # here"),
+        "missing",
+        "charge",
+        CHARGE,
+        'step ship("n":1)',
+    ),
+    Mutation(
+        "a timeout removed around a step that it stopped",
+        RACE,
+        line("try:")
+        + line("    async with asyncio.timeout(9):")
+        + line("        await dawdle(n)")
+        + line("except TimeoutError:")
+        + line("    await charge(n)"),
+        line("await dawdle(n)  # here"),
+        "missing",
+        "timeout",
+        "timer timeout",
+        'step dawdle("n":1)',
+    ),
     # --- kind
     Mutation(
         "a step made a child of the same name",
@@ -858,4 +951,95 @@ MUTATIONS = [
         "signal approve -> what the code takes",
         mail=("approve",),
     ),
+]
+
+REORDERED = """
+@flow
+async def main(n: int) -> int:
+    await charge(n)
+    await deliver(n)
+    return await wait_signal("go", int)
+
+
+async def deliver(n: int) -> int:
+    await pack(n)
+    return await ship(n + 1)
+"""
+APPROVED = 'approved = await wait_signal("approve", int)\n    await ship(approved)'
+
+HARMLESS = [
+    Harmless(
+        "steps moved into a helper that is awaited",
+        ORDER,
+        line("await charge(n)") + line("await pack(n + 1)") + line("await ship(n + 2)") + GO,
+        line("await deliver(n)") + GO + "\n\nasync def deliver(n: int) -> None:\n"
+        "    await charge(n)\n    await pack(n + 1)\n    await ship(n + 2)\n",
+    ),
+    Harmless(
+        "a helper written out", HELPERS, line("await deliver(n)"), line("await pack(n)") + line("await ship(n + 1)")
+    ),
+    Harmless(
+        "a method extracted",
+        CLASS,
+        "        await ship(self.n)\n" + line('    return await wait_signal("go", int)'),
+        "        await self.send()\n"
+        + line('    return await wait_signal("go", int)')
+        + "\n"
+        + line("async def send(self) -> None:")
+        + line("    await ship(self.n)"),
+    ),
+    Harmless("definitions in another order", HELPERS, HELPERS, REORDERED),
+    Harmless("a print added", ORDER, line("await pack(n + 1)"), line('print("packing")') + line("await pack(n + 1)")),
+    Harmless("a docstring added", ORDER, line("await charge(n)"), line('"""Sends it."""') + line("await charge(n)")),
+    Harmless("a variable renamed", ASKS, APPROVED, APPROVED.replace("approved", "pieces"), mail=("approve",)),
+    Harmless("arguments by name", ORDER, "await pack(n + 1)", "await pack(n=n + 1)"),
+    Harmless(
+        "other formatting", ORDER, "await pack(n + 1)", "await (\n        pack(\n            1 + n,\n        )\n    )"
+    ),
+    Harmless("hints removed", ORDER, "main(n: int) -> int:", "main(n):"),
+    Harmless("an argument with a default added", ORDER, "main(n: int)", 'main(n: int, colour: str = "red")'),
+    Harmless("another loop with the same rounds", LOOP, "range(n, 4)", "[n, n + 1, n + 2]"),
+    Harmless(
+        "a timeout added around a step",
+        ORDER,
+        line("await pack(n + 1)"),
+        line("async with asyncio.timeout(99):") + line("    await pack(n + 1)"),
+    ),
+    Harmless("a timeout added to a wait", ORDER, '"go", int)', '"go", int, timeout=999)'),
+    Harmless("a longer sleep that is over", SLEEPS, "sleep(60)", "sleep(90)"),
+    Harmless(
+        "a step run at most once from now on",
+        ORDER,
+        head=("@step\nasync def pack", "@step(at_most_once=True)\nasync def pack"),
+    ),
+    Harmless("another body of a step", TRANSFER, head=("return source + target", "return target")),
+    Harmless(
+        "gather made a group",
+        PARALLEL,
+        line("await asyncio.gather(charge(n), pack(n))"),
+        line("async with asyncio.TaskGroup() as group:")
+        + line("    group.create_task(charge(n))")
+        + line("    group.create_task(pack(n))"),
+    ),
+    Harmless(
+        "an error caught that never comes",
+        ORDER,
+        line("await pack(n + 1)"),
+        line("try:") + line("    await pack(n + 1)") + line("except OSError:") + line("    await audit(n)"),
+    ),
+    Harmless(
+        "new code behind patched",
+        ORDER,
+        line("await pack(n + 1)"),
+        line('if patched("audit"):') + line("    await audit(n)") + line("await pack(n + 1)"),
+    ),
+    Harmless(
+        "a step added where the flow has not come to",
+        ORDER,
+        GO,
+        line('got = await wait_signal("go", int)') + line("return await audit(got)"),
+        ("waits",),
+    ),
+    Harmless("another wait where the flow stands", ORDER, '"go", int)', '"start", int)', ("waits",)),
+    Harmless("another result, which is not looked at", ORDER, "return await", "return 1 + await"),
 ]

@@ -17,7 +17,7 @@ from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.definitions import FlowDefinition, registry
 from ergon_runtime.histories import FlowHistory, read_history
 from ergon_runtime.replay import ReplayReport, replay_history
-from tests.runtime.mutations import HEAD, MUTATIONS, Mode, Mutation
+from tests.runtime.mutations import HARMLESS, HEAD, MUTATIONS, Harmless, Mode, Mutation
 from tests.runtime.rigs import rig, virtual
 
 MARK = "# here"
@@ -86,9 +86,8 @@ CASES = [pytest.param(case, mode, id=f"{case.name}, {mode}") for case in MUTATIO
 
 @pytest.mark.parametrize(("case", "mode"), CASES)
 def test_replay_of_an_edit_names_its_kind_both_sides_and_the_line(case: Mutation, mode: Mode, folder: Path) -> None:
-    assert case.flow.count(case.old) == 1
     history = recorded(case.flow, mode, case.mail, folder)
-    source = HEAD.replace(*case.head) + case.flow.replace(case.old, case.new)
+    source = edited(case)
     with loaded(source, folder) as path:
         report = replayed(history, check_result=case.check_result)
     assert report.difference == case.difference, report
@@ -97,6 +96,27 @@ def test_replay_of_an_edit_names_its_kind_both_sides_and_the_line(case: Mutation
     (line,) = [n for n, text in enumerate(source.splitlines(), 1) if MARK in text]
     assert (report.where, report.lines[0]) == (f"{path}:{line}", f"{path}:{line}")
     check_columns(report, history.row.status)
+
+
+HARMLESS_CASES = [pytest.param(case, mode, id=f"{case.name}, {mode}") for case in HARMLESS for mode in case.modes]
+
+
+@pytest.mark.parametrize(("case", "mode"), HARMLESS_CASES)
+def test_replay_of_a_harmless_edit_is_same(case: Harmless, mode: Mode, folder: Path) -> None:
+    history = recorded(case.flow, mode, case.mail, folder)
+    with loaded(edited(case), folder):
+        report = replayed(history)
+    assert (report.verdict, report.message) == ("same", None)
+    assert (report.difference, report.rows, report.fixes) == (None, (), ())
+    assert report.position == report.total > 1
+
+
+def edited(case: Mutation | Harmless) -> str:
+    """The source after the edit. Each text to replace is there once."""
+    for text, (old, new) in ((case.flow, (case.old, case.new)), (HEAD, case.head)):
+        assert not old or text.count(old) == 1
+        assert old != new or not old
+    return HEAD.replace(*case.head) + case.flow.replace(case.old, case.new)
 
 
 def check_columns(report: ReplayReport, status: Status) -> None:
