@@ -36,17 +36,19 @@ async def restore_history(store: Store, history: FlowHistory, origin: str) -> Re
         raise ValueError(
             f"the journal of flow {row.id!r} has {row.base + len(history.entries)} of {row.length} entries"
         )
-    there = await store.get(row.id)
-    if there is not None and not _same_flow(there, row):
-        raise Conflict(row.id)
-    entries = _from_zero(history)
+    entries, there = _from_zero(history), await store.get(row.id)
     if there is None:
         await store.restore(_record(row, len(entries), origin, await store.now()))
+        written = await store.get(row.id)
+        if written is None or not _same_flow(written, row) or written.head != row.head:
+            raise Conflict(row.id)  # somebody else was faster
         known = 0
-    else:
+    elif _same_flow(there, row):
         known = await _agreeing(store, there, history, entries)
         if known == len(entries):
             return "there"
+    else:
+        raise Conflict(row.id)
     for start in range(known, len(entries), PART):
         await store.restore(JournalPart(row.id, start, entries[start : start + PART]))
     return "new" if there is None else "finished"

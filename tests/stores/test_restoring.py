@@ -18,7 +18,7 @@ from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.records import JournalPart, Kind
 from ergon_runtime.view import view_row
 from tests.runtime.test_history_lines import ROW
-from tests.stores.harness import KINDS, LANE, LEASE, Bench, Clock, make_store
+from tests.stores.harness import KINDS, LANE, LEASE, Bench, Clock, make_store, new
 
 Scenario = Callable[[Bench], Awaitable[None]]
 
@@ -149,6 +149,28 @@ async def restore_partly(store: Store, flow: FlowHistory, kept: int) -> None:
 
     with pytest.raises(Died):
         await restore_history(Dying(), flow, "x.jsonl")  # type: ignore[arg-type]  # it stands for a store
+
+
+@on_every_store
+async def test_flow_that_is_created_meanwhile_is_not_given_the_journal(b: Bench) -> None:
+    await b.store.create(new("a"))
+    before = await everything(b.store)
+
+    class Late:
+        """Looks before the flow is there."""
+
+        looks = 0
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(b.store, name)
+
+        async def get(self, flow: str) -> FlowRow | None:
+            self.looks += 1
+            return await b.store.get(flow) if self.looks > 1 else None
+
+    with pytest.raises(Conflict):
+        await restore_history(Late(), history(), "x.jsonl")  # type: ignore[arg-type]  # it stands for a store
+    assert await everything(b.store) == before
 
 
 @on_every_store
