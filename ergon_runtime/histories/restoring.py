@@ -1,4 +1,4 @@
-"""Histories put into a store, for people to look at: nothing runs them by itself.
+"""Histories put into a store, for people to look at: nothing runs them by itself (rule P8).
 
 Flows that had ended come as they were. Any other comes `blocked` (`paused`), without its waits and mail, so that no
 worker goes on with what belongs to another store. The flow comes before its journal, and says how long that is: what

@@ -1,4 +1,4 @@
-"""Histories put into stores of every kind: as they were, or blocked; again, and again after a kill."""
+"""Histories put into stores of every kind (P8): as they were, or blocked; again, and again after a kill."""
 
 from __future__ import annotations
 
