@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import shlex
+import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import assert_never
 
+from ergon_cli import differences
 from ergon_cli.exits import ExitCode
 from ergon_cli.render import note, say, show_table
+from ergon_cli.screens.look import Part, look_at, show
 from ergon_runtime.patches import PatchRow
 from ergon_runtime.replay import PatchUse, ReplayReport, Verdict
 
-CONTEXT = 3
-"""Completions shown before the one that differs."""
-COLUMNS = ("#", "", "RECORDED", "CURRENT CODE")
+IDS = 10
+"""Flows that the end of a replay of many names."""
 PATCH_COLUMNS = ("PATCH", "FLOW", "OLD", "NEW", "VERDICT")
 
 
@@ -33,12 +34,14 @@ def exit_code(report: ReplayReport) -> ExitCode:
 
 
 def show_report(report: ReplayReport) -> None:
-    """One flow: the verdict, for a divergence both sides, and its patches."""
-    if report.verdict == "diverged":
-        say(f"DIVERGED  {_name(report)} after {_steps(report)}")
-        show_table(COLUMNS, _rows(report), prose=(2, 3))
-        say(f"cause: {_cause(report)}")
-        note("to go on: serve code that fits, guard the change with patched(...), or give the flow a new version=")
+    """One flow: the verdict, for a difference both sides and the ways out, and its patches."""
+    if report.verdict == "diverged" or report.rows:
+        look = look_at(sys.stdout, now=0)
+        word, said = report.verdict.upper(), f"  {_name(report)} after {_steps(report)}"
+        show([[Part(word, "bold red"), said] if look.terminal else [word + said]], look)
+        show(differences.table(report, look), look)
+        say(f"cause: {differences.cause(report)}{differences.kind(report)}")
+        note(differences.ways_out(report))
     else:
         say(report_line(report))
     for use in report.patches:
@@ -51,7 +54,7 @@ def report_line(report: ReplayReport) -> str:
         case "same":
             return f"same  {_name(report)}: {_steps(report)} delivered"
         case "diverged":
-            return f"DIVERGED  {_name(report)} after {_steps(report)}: {_cause(report)}"
+            return f"DIVERGED  {_name(report)} after {_steps(report)}: {differences.cause(report)}"
         case "unreadable":
             return f"UNREADABLE  {_name(report)}: {report.message}"
         case "unserved":
@@ -66,6 +69,13 @@ def summary_line(counts: Counter[Verdict]) -> str:
     said = f"{replayed} flow{'' if replayed == 1 else 's'} replayed: {counts['same']} same"
     said += "".join(f", {counts[each]} {each}" for each in ("diverged", "unreadable") if counts[each])
     return said + (f"; {counts['unserved']} of types that are not loaded" if counts["unserved"] else "")
+
+
+def summary_note(ids: Sequence[str]) -> str:
+    """Which flows to look at more closely."""
+    named = " ".join(shlex.quote(each) for each in ids[:IDS])
+    more = f"; {len(ids) - IDS:,} more are named above" if len(ids) > IDS else ""
+    return f"both sides of each: ergon replay {named}{more}"
 
 
 def show_patches(rows: Sequence[PatchRow]) -> None:
@@ -125,33 +135,3 @@ def _name(report: ReplayReport) -> str:
 
 def _steps(report: ReplayReport) -> str:
     return f"{report.position} of {report.total} recorded completions"
-
-
-def _cause(report: ReplayReport) -> str:
-    where = f", at {_shown(report.where)}" if report.where else ""
-    return f"{report.message}{where}"
-
-
-def _rows(report: ReplayReport) -> Iterator[tuple[object, ...]]:
-    """What agreed last, then both sides of what does not."""
-    start = max(0, report.position - CONTEXT)
-    if start:
-        yield "...", "=", f"({start} more)", ""
-    for place, said in enumerate(report.delivered[start:], start + 1):
-        yield place, "=", said, said
-    first, *others = report.current or ("",)
-    yield report.position + 1, "!=", report.recorded or "", first
-    for other in others[:CONTEXT]:
-        yield "", "", "", other
-    if len(others) > CONTEXT:
-        yield "", "", "", f"({len(others) - CONTEXT} more)"
-
-
-def _shown(where: str) -> str:
-    """A line of code, by the shorter of its two paths."""
-    file, _, line = where.rpartition(":")
-    try:
-        near = os.path.relpath(file, Path.cwd())
-    except ValueError:  # on another drive
-        return where
-    return f"{near}:{line}" if len(near) < len(file) else where

@@ -38,7 +38,7 @@ class Standing:
 
     waits: all that is recorded was delivered, and these tasks wait. ended: it is over; `tasks` tells where it stood if
     that was not its code's doing. reached: it asks for `key` just now. unreached: it never does, but for `asked`.
-    diverged: code and journal differ here. unreadable, unserved: as in a replay. `message` says more in words.
+    diverged: code and journal differ here, at `where` (`file:line`). unreadable, unserved: as in a replay. `message` says more in words.
     """
 
     flow_id: str
@@ -50,6 +50,7 @@ class Standing:
     position: int = 0
     total: int = 0
     key: str | None = None
+    where: str | None = None
     asked: tuple[str, ...] = ()
     tasks: tuple[TaskStack, ...] = ()
 
@@ -65,6 +66,7 @@ class Standing:
             "position": self.position,
             "entries": self.total,
             "key": self.key,
+            "where": self.where,
             "asked": list(self.asked),
             "tasks": [task.to_json() for task in self.tasks],
         }
@@ -105,8 +107,7 @@ async def stand(history: FlowHistory, find: Find, *, until: str | None = None, l
 
 def _differing(standing: Standing, fault: Fault, tasks: tuple[TaskStack, ...]) -> Standing:
     state: State = "unreadable" if fault.kind is FaultKind.UNREADABLE else "diverged"
-    where = f", at {fault.where}" if fault.where else ""
-    return replace(standing, state=state, message=fault.message + where, key=fault.key, tasks=tasks)
+    return replace(standing, state=state, message=fault.message, key=fault.key, where=fault.where, tasks=tasks)
 
 
 async def _run(rehearsal: Rehearsal) -> Fault | None:

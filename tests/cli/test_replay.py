@@ -85,10 +85,13 @@ def test_replay_of_changed_code_shows_both_sides_and_the_line(folder: Path) -> N
     assert run.returncode == 5
     lines = run.stdout.splitlines()
     assert lines[0] == "DIVERGED  order A-17 after 1 of 2 recorded completions"
-    assert lines[1].split("\t") == ["1", "=", 'step pay("n":1)', 'step pay("n":1)']
     line = CHANGED.splitlines().index("    return await ship(n + 1)") + 1
-    assert lines[2].split("\t") == ["2", "!=", 'step ship("n":1)', 'step ship("n":2)']
-    assert lines[3].endswith(f", at flows.py:{line}")
+    assert lines[1].split("\t")[:4] == ["1", "=", 'step pay("n":1)', 'step pay("n":1)']
+    sides = ["2", "!=", 'step ship("n":1)', 'step ship("n":2)']
+    assert lines[2].split("\t") == [*sides, f"flows.py:{line}", "return await ship(n + 1)"]
+    assert lines[-1] == f"cause: step ship is asked for with other arguments, at flows.py:{line} (other arguments)"
+    ways = [line for line in run.stderr.splitlines() if line.startswith(("to go on: ", "       or: "))]
+    assert any("patched(" in way for way in ways)
 
 
 def test_replay_with_json_is_one_line_a_flow_and_ends_with_the_highest_code(folder: Path) -> None:

@@ -118,6 +118,8 @@ def test_flows_that_differ_are_a_line_each_and_the_exit_code_is_5(orders: Orders
         f"step ship is asked for with other arguments, at {where}"
         for name, total in (("waits", 2), ("done", 3))
     ] + ["4 flows replayed: 2 same, 2 diverged"]
+    assert "both sides of each: ergon replay waits done\n" in orders.shell.err
+    assert orders.json("--all", flows=CHANGED, code=5)[1]["differing"] == ["waits", "done"]
 
 
 def test_unreadable_journal_in_the_middle_stops_nothing(orders: Orders) -> None:
@@ -136,7 +138,7 @@ def test_json_is_a_line_a_flow_live_ones_first_and_a_last_line_without_id(orders
         ("done", "completed"),
     ]
     summary = {"same": 4, "diverged": 0, "unreadable": 0, "unserved": 0}
-    assert last == {"summary": summary, "patches": []}
+    assert last == {"summary": summary, "differing": [], "patches": []}
 
 
 def test_flows_of_other_types_are_counted_and_no_fault(orders: Orders) -> None:
