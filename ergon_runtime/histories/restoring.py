@@ -94,9 +94,9 @@ async def _agreeing(store: Store, there: FlowRow, history: FlowHistory, entries:
 
 def _record(row: FlowRow, length: int, origin: str, now: int) -> FlowRecord:
     if not row.status.ended:
-        row = replace(row, status=Status.BLOCKED, due=None, note=_paused(row.note, origin, now), updated=now)
-        row = replace(row, owner=None, fingerprint=None, recoveries=0, deaths=0)
-    moved = replace(row, base=0, length=length, waits=(), aside=())
+        row = replace(row, status=Status.BLOCKED, note=_paused(row.note, origin, now), updated=now)
+        row = replace(row, fingerprint=None, recoveries=0, deaths=0)
+    moved = replace(row, due=None, owner=None, base=0, length=length, waits=(), aside=())  # whatever the file says
     ended = row.updated if row.status.ended else None
     return FlowRecord(moved, lease_length=0, alone=False, ended=ended, waits=(), mail=(), aside=(), sent=())
 

@@ -90,6 +90,15 @@ async def test_flow_that_was_not_over_is_blocked_and_no_worker_gets_it(b: Bench)
 
 
 @on_every_store
+async def test_ended_flow_that_claims_to_be_due_is_never_claimed(b: Bench) -> None:
+    await restore_history(b.store, history(Status.COMPLETED, due=1, owner="w"), "x.jsonl")
+    b.clock.now += 10**9
+    assert (await b.claims()).claims == ()
+    row = await row_in(b.store)
+    assert (row.due, row.owner) == (None, None)
+
+
+@on_every_store
 async def test_flow_that_is_there_is_left_as_it_is(b: Bench) -> None:
     await restore_history(b.store, history(entries=PART + 1), "x.jsonl")
     before = await everything(b.store)
