@@ -12,7 +12,7 @@ COUNT ?= 20
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check venv acceptance sim mutants cross kills children redis-kills redis-proxy redis-failovers
+.PHONY: help demo test check venv acceptance sim mutants cross kills children redis-kills redis-proxy redis-failovers pictures
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ redis-proxy: $(VENV)/installed ## run workers behind a proxy that does mischief 
 
 redis-failovers: $(VENV)/installed ## let one Redis server after the other take over under load (COUNT=20)
 	@$(BIN)/python -m tests.redis_failovers $(COUNT) $(ARGS)
+
+pictures: $(VENV)/installed ## draw the pictures of docs/inspecting.md anew
+	@$(BIN)/python -m tests.pictures
 
 venv: $(VENV)/installed ## make .venv with Ergon and the development tools in it
 
