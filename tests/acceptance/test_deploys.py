@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ergon_runtime import FlowRow, open_store
-from tests.acceptance.processes import Shop, shop, until
+from tests.acceptance.processes import ROOT, Shop, shop, until
 
 FLOWS = """
 from ergon_runtime import flow, patched, step, wait_signal
@@ -77,11 +77,23 @@ def row(here: Shop, flow: str) -> FlowRow:
     return found
 
 
+def ci_command() -> list[str]:
+    """What the sample of a CI job runs, its pattern of files filled in by the shell."""
+    job = (ROOT / "docs/ci/replay.yml").read_text()
+    (line,) = (line for line in job.splitlines() if "run: ergon replay" in line)
+    command = line.partition("ergon ")[2].replace("histories/*.jsonl", "histories/live.jsonl")
+    return command.split()
+
+
 def test_change_is_found_before_the_deploy_blocks_after_it_and_fitting_code_goes_on(here: Shop) -> None:
-    here.run("export", "--all", "--status", "waiting", "-o", "live.jsonl")
+    (here.folder / "histories").mkdir()
+    here.run("export", "--all", "--status", "waiting", "-o", "histories/live.jsonl")
     serve(here, CHANGED)
-    checked = here.run("replay", "live.jsonl", "--store", "sqlite:///missing.db", code=5)
-    assert checked.stdout.splitlines()[-1] == "2 flows replayed: 1 same, 1 diverged"
+    checked = here.run(*ci_command(), "--store", "sqlite:///missing.db", code=5)
+    line = CHANGED.splitlines().index("    await insure(n)") + 1
+    assert f"::error file=flows.py,line={line}" in checked.stdout
+    assert "2 flows replayed: 1 same, 1 diverged" in checked.stdout.splitlines()
+    assert 'failures="1"' in (here.folder / "report.xml").read_text()
     assert not (here.folder / "missing.db").exists()
 
     for flow in ("a", "b"):  # deployed all the same
@@ -94,7 +106,7 @@ def test_change_is_found_before_the_deploy_blocks_after_it_and_fitting_code_goes
     assert notes(here) == ["pay 1", "pay 1"]
 
     serve(here, FITTING)
-    assert here.run("replay", "live.jsonl").stdout.splitlines()[0] == "2 flows replayed: 2 same"
+    assert here.run(*ci_command()).stdout.splitlines()[0] == "2 flows replayed: 2 same"
     here.worker()
     until(lambda: row(here, "a").status == "completed")
     assert notes(here) == ["pay 1", "pay 1", "ship 1"]

@@ -30,7 +30,7 @@ def histories(*files: Path) -> list[FlowHistory]:
 
 
 def replay(module: str, *files: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ergon_cli", "replay", *map(str, files), "-m", module, "--json"]
+    command = [sys.executable, "-m", "ergon_cli", "replay", *map(str, files), "-m", module, "--json", "--check-result"]
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("ERGON_", "PYTHONHASHSEED"))}
     return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=100, check=False)
 
