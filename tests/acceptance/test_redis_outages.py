@@ -130,22 +130,31 @@ def test_a_store_that_is_restored_is_served_on_by_the_same_worker(here: Shop, ow
     schedule(own, flows=3, count=10, seconds=0.1)
     worker = here.worker("--lease", "1s")
     until(lambda: len(ledger(here)) > 6, what="the middle of the steps")
-    kept = {key: restorable(own, key) for key in command(own, "KEYS", "*")}
+    kept = backup(own)
     command(own, "FLUSHALL")
     until(lambda: worker.text().count("cannot claim") > 1, what="the refusal")
-    for key, value in kept.items():
-        restore(own, key, value)
+    restore(own, kept)
     assert ended(own, 3, 60) == [10] * 3
     assert worker.popen.poll() is None
 
 
-def restorable(own: Server, key: str) -> bytes:
-    with redis_py.Redis(unix_socket_path=str(own.socket)) as client:
-        found = client.dump(key)
-        assert isinstance(found, bytes)
+def backup(own: Server) -> list[bytes]:
+    """All keys and what they hold, of one moment."""
+    script = """
+        local found = {}
+        for _, key in ipairs(redis.call('KEYS', '*')) do
+            found[#found + 1] = key
+            found[#found + 1] = redis.call('DUMP', key)
+        end
         return found
-
-
-def restore(own: Server, key: str, value: bytes) -> None:
+    """
     with redis_py.Redis(unix_socket_path=str(own.socket)) as client:
-        client.restore(key, 0, value)
+        return client.eval(script, 0)  # type: ignore[no-any-return]  # two byte strings for each key
+
+
+def restore(own: Server, found: list[bytes]) -> None:
+    """At once: the worker goes on as soon as it finds its store."""
+    with redis_py.Redis(unix_socket_path=str(own.socket)) as client, client.pipeline(transaction=True) as pipe:
+        for key, value in zip(found[::2], found[1::2], strict=True):
+            pipe.restore(key, 0, value)
+        pipe.execute()
