@@ -1,6 +1,6 @@
 """The geometry of bars: spans of time in, cells out. Pure: no steps, no glyphs, no terminal.
 
-An axis is linear, unless idle time hides the work: then the long idle gaps become breaks of a few cells, and what is
+An axis is linear, unless idle time hides the rest: then the long idle gaps become breaks of a few cells, and what is
 left is linear. Columns grow with time, no bar is wider than the axis, and each span gets a cell at least. Times are in
 milliseconds.
 """
@@ -15,14 +15,14 @@ from itertools import pairwise
 
 BREAK = 4
 """Cells of a break; half of it where there are many."""
-TAIL = 6
-"""Cells more for a break at the end of a wide axis, so that there is room to write when that is."""
+HEAD, TAIL = 3, 6
+"""Cells more for breaks at the ends of a wide axis, so that there is room to write when that is."""
 WIDE = 8
 """Cells that a gap takes at least, on the axis as it would be without a break there, to become one."""
-MOST = 0.9
-"""The part of the axis that such gaps must take together."""
+MOST = 0.96
+"""The part of the axis that such gaps must take together: the rest would be two cells of fifty."""
 NOTABLE = 100
-"""Milliseconds of work in all that are worth to be seen; less are but ticks on a linear axis."""
+"""Milliseconds that this rest must have to be worth it."""
 
 
 class Ink(IntEnum):
@@ -121,8 +121,9 @@ def axis(begin: int, end: int, busy: Iterable[tuple[int, int]], width: int, edge
     size = BREAK if 2 * BREAK * len(breaks) <= width else BREAK // 2
     stretches = _stretches(begin, end, breaks, worked)
     least = [size if is_break else 1 for *_, is_break in stretches]
-    if stretches[-1][2] and width >= 4 * (BREAK + TAIL):
-        least[-1] += TAIL
+    if width >= 4 * (BREAK + TAIL):
+        least[0] += HEAD * stretches[0][2]
+        least[-1] += TAIL * stretches[-1][2]
     cells = _shares([0 if is_break else last - first for first, last, is_break in stretches], least, width)
     pieces: list[Piece] = []
     column = 0
@@ -157,15 +158,14 @@ def _gaps(begin: int, end: int, worked: Sequence[tuple[int, int]], edges: Iterab
 def _breaks(gaps: list[tuple[int, int]], worked: Sequence[tuple[int, int]], width: int) -> list[tuple[int, int]]:
     """The gaps to be cut short, in order: the long ones, as long as these take most of what is not cut yet."""
     left = sum(last - first for first, last in [*gaps, *worked])
-    if sum(last - first for first, last in worked) < NOTABLE:
-        return []
     longest = sorted(gaps, key=lambda gap: gap[0] - gap[1])[: width // BREAK]
     cut = 0
     while True:
         long = [last - first for first, last in longest[cut:] if (last - first) * width >= WIDE * left]
-        if not long or sum(long) < MOST * left:
+        rest = left - sum(long)
+        if not long or rest > (1 - MOST) * left or rest < NOTABLE:
             return sorted(longest[:cut])
-        cut, left = cut + len(long), left - sum(long)
+        cut, left = cut + len(long), rest
 
 
 def _stretches(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from ergon_cli.screens.axis import Axis, Ink, Span, axis
+from ergon_cli.screens.axis import BREAK, Axis, Ink, Span, axis
 from ergon_cli.screens.look import Look, Part
 from ergon_cli.text import duration
 from ergon_runtime.view import FlowView, StepView
@@ -23,7 +23,7 @@ GLYPHS: dict[Ink, tuple[str, str]] = {
     Ink.FAIL: ("✗", "x"),
     Ink.OPEN: ("▶", ">"),
 }
-BREAK = ("\u2571", "/")
+SLASH = ("\u2571", "/")
 LINE = ("─", "-")
 WORDS = {
     Ink.WAIT: "waiting",
@@ -97,7 +97,7 @@ def bar(cells: Sequence[Ink], axis: Axis, look: Look) -> list[Part]:
     parts: list[Part] = []
     for ink, columns in groupby(range(len(cells)), key=cells.__getitem__):
         cut = ink in (Ink.WAIT, Ink.DELAY, Ink.RUN)
-        text = "".join(look.glyph(*(BREAK if cut and column in inner else GLYPHS[ink])) for column in columns)
+        text = "".join(look.glyph(*(SLASH if cut and column in inner else GLYPHS[ink])) for column in columns)
         parts.append(Part(text, STYLES.get(ink, "")))
     return parts
 
@@ -107,7 +107,7 @@ def ruler(axis: Axis, look: Look) -> str:
     line, inner = [look.glyph(*LINE)] * axis.width, _inner(axis)
     for piece in axis.breaks:
         for column in range(piece.first, piece.first + piece.cells):
-            line[column] = look.glyph(*(BREAK if column in inner else GLYPHS[Ink.WAIT]))
+            line[column] = look.glyph(*(SLASH if column in inner else GLYPHS[Ink.WAIT]))
     taken, said = {column for column, sign in enumerate(line) if sign != look.glyph(*LINE)}, set[str]()
     for column, label, over in _labels(axis):
         columns = range(column, column + len(label))
@@ -145,5 +145,10 @@ def _at(time: int, axis: Axis) -> str:
 
 
 def _inner(axis: Axis) -> frozenset[int]:
-    """The columns of breaks that are drawn as such: two of each, with one before them if there is room."""
-    return frozenset(piece.first + (piece.cells > 2) + place for piece in axis.breaks for place in (0, 1))
+    """The columns of breaks that are drawn as such: two of each, with one beside them if there is room. At the ends of
+    the axis they stand beside what is written there."""
+    found: set[int] = set()
+    for piece in axis.breaks:
+        first = piece.first + (piece.cells - BREAK if piece.first == 0 and piece.cells > BREAK else 0)
+        found.update(first + (piece.cells > 2) + place for place in (0, 1))
+    return frozenset(found)
