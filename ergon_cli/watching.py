@@ -30,7 +30,7 @@ PAUSE = 0.1
 """Seconds between two looks at least: what changes very often need not be seen each time."""
 SHORT = 1000
 """A journal of so many entries is read anew at each look; a longer one when it has grown."""
-VOLATILE = frozenset({"updated_at", "lease_until", "heartbeat_at"})
+VOLATILE = frozenset({"updated_at", "lease_until", "heartbeat_at", "busy"})
 """Fields whose change alone is no news."""
 
 
