@@ -101,6 +101,7 @@ class Comparison:
         assert self._machine.main is not None
         if self._machine.main.cancelled() or self._machine.main.exception() is not None:
             _, said, where = self._rehearsal.outcome()
+            where = where or self._diagnosis.returned.line
             current = (f"the end ({said})",)
             return Finding("end", f"the flow ends before {named(entry)}", entry.key, recorded, current, (where,), where)
         where = self._diagnosis.returned.line

@@ -8,6 +8,7 @@ import itertools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -96,6 +97,36 @@ def test_replay_of_an_edit_names_its_kind_both_sides_and_the_line(case: Mutation
     (line,) = [n for n, text in enumerate(source.splitlines(), 1) if MARK in text]
     assert (report.where, report.lines[0]) == (f"{path}:{line}", f"{path}:{line}")
     check_columns(report, history.row.status)
+
+
+FLOWS = sorted({(case.flow, mode, case.mail) for case in MUTATIONS for mode in case.modes})
+
+
+@pytest.mark.parametrize(("flow", "mode", "mail"), FLOWS, ids=[f"{n}, {each[1]}" for n, each in enumerate(FLOWS)])
+def test_whatever_entry_is_not_where_it_was_the_difference_and_the_line_are_named(
+    flow: str, mode: Mode, mail: tuple[str, ...], folder: Path
+) -> None:
+    history = recorded(flow, mode, mail, folder)
+    found: set[str | None] = set()
+    with loaded(HEAD + flow, folder):
+        for entries in damaged(history.entries):
+            row = replace(history.row, length=history.row.base + len(entries))
+            report = replayed(replace(history, entries=entries, row=row))
+            if report.verdict == "same":
+                continue  # a marker, or the last that is known of a flow that waits
+            found.add(report.difference)
+            assert report.where is not None, report
+            assert [row.equal for row in report.rows].count(False) >= 1
+    assert None not in found
+    assert found
+
+
+def damaged(entries: tuple[bytes, ...]) -> Iterator[tuple[bytes, ...]]:
+    """The journal with an entry left out, twice there, or exchanged with the next one."""
+    for n in range(1, len(entries)):
+        yield entries[:n] + entries[n + 1 :]
+        yield entries[:n] + entries[n : n + 1] + entries[n:]
+        yield entries[:n] + entries[n : n + 2][::-1] + entries[n + 2 :]
 
 
 HARMLESS_CASES = [pytest.param(case, mode, id=f"{case.name}, {mode}") for case in HARMLESS for mode in case.modes]
