@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ergon_runtime.core.doing import pack_doing
@@ -31,29 +31,19 @@ CAP = 100
 PATIENCE = 100
 """Seconds."""
 Look = Callable[[], Awaitable[None]]
+LATER = RetryPolicy(max_attempts=3, initial=3600, max_delay=3600)
+begun: list[asyncio.Event] = []
+"""Set when step `charge` runs; the last counts."""
 
+with registry.isolated():
 
-@dataclass
-class Code:
-    """The flow types, by name: those that one worker serves, and those that nobody does."""
-
-    served: dict[str, Any]
-    changed: Any
-    begun: asyncio.Event
-
-
-def code() -> Code:
-    """The flow code, defined anew for the loop that runs."""
-    later = RetryPolicy(max_attempts=3, initial=3600, max_delay=3600)
-    begun = asyncio.Event()
-
-    @step(retry=later)
+    @step(retry=LATER)
     async def pay() -> None:
         raise OSError("busy")
 
     @step
     async def charge() -> None:
-        begun.set()
+        begun[-1].set()
         await asyncio.Event().wait()
 
     @step
@@ -76,7 +66,7 @@ def code() -> Code:
     async def pays() -> None:
         await pay()
 
-    @flow(retry=later)
+    @flow(retry=LATER)
     async def fails() -> None:
         raise ValueError("first")
 
@@ -94,7 +84,7 @@ def code() -> Code:
 
     @flow
     async def middle(kind: str) -> None:
-        await invoke({"signal": signals, "stuck": hangs, "retry": pays, "no_worker": unserved}[kind]())
+        await invoke(TYPES[LEAVES[kind]]())
 
     @flow
     async def parent(kind: str) -> None:
@@ -120,20 +110,23 @@ def code() -> Code:
     @flow
     async def crashes() -> None: ...
 
-    def changes(what: str) -> Any:
-        async def change() -> None:
-            await plain(what)
-            await wait_signal("on")
 
-        with registry.isolated():
-            return flow(name="changes")(change)
+def changes(what: str) -> Any:
+    """A flow type as different workers have it."""
 
-    served = [signals, limited, sleeps, pays, fails, hangs, spins, middle, parent, clashes, strict]
-    return Code(
-        {each.__name__: each for each in (*served, unserved, counts, runs, crashes)} | {"changes": changes("one")},
-        changes("two"),
-        begun,
-    )
+    async def change() -> None:
+        await plain(what)
+        await wait_signal("on")
+
+    with registry.isolated():
+        return flow(name="changes")(change)
+
+
+TYPES: dict[str, Any] = {
+    each.__name__: each
+    for each in (signals, limited, sleeps, pays, fails, hangs, spins, middle, parent, clashes, strict, counts, runs)
+} | {"unserved": unserved, "crashes": crashes, "changes": changes("one"), "changed": changes("two")}
+"""The flow types, by name."""
 
 
 class Standing(Rig):
@@ -142,14 +135,11 @@ class Standing(Rig):
     def __init__(self, store: Store, clock: Clock) -> None:
         super().__init__(store)
         self.clock = clock
-        self.code = code()
 
     @asynccontextmanager
-    async def worker(
-        self, name: str, *types: str, changed: bool = False, **settings: Any
-    ) -> AsyncIterator[RunningWorker]:
+    async def worker(self, name: str, *types: str, **settings: Any) -> AsyncIterator[RunningWorker]:
         """A worker that serves these types, and is gone without a trace afterwards."""
-        flows = [self.code.served[each] for each in types] + [self.code.changed] * changed
+        flows = [TYPES[each] for each in types]
         worker = self.start(*flows, name=name, clock=self.clock, lease=LEASE / 1000, **settings)
         try:
             while name not in {row.worker for row in await self.store.workers()}:
@@ -160,7 +150,7 @@ class Standing(Rig):
             await self.store.extend((), LEASE, Beat(name, (), 0))
 
     async def schedule(self, flow_id: str, type_: str, *args: Any) -> None:
-        await self.scheduler.schedule(self.code.served[type_](*args), id=flow_id)
+        await self.scheduler.schedule(TYPES[type_](*args), id=flow_id)
 
     async def stand(self, status: str, *flows: str) -> None:
         """Wait until the flows have this status, in which they stay."""
@@ -226,7 +216,7 @@ class Standing(Rig):
     async def blocked_apart(self) -> None:
         """What needs a worker of its own: other code, a low cap, a flow that takes its worker down."""
         await self.scheduler.signal("on", None)
-        async with self.worker("w2", changed=True, fingerprint="new"):
+        async with self.worker("w2", "changed", fingerprint="new"):
             await self.stand("blocked", "diverged")
         await self.schedule("too_long", "counts")
         async with self.worker("w3", "counts", cap=JournalCap(CAP)):
@@ -238,7 +228,7 @@ class Standing(Rig):
         """A step that runs when its worker goes; `look` is called while it lives and has told of it."""
         await self.schedule("running", "runs")
         async with self.worker("w5", "runs") as worker:
-            await self.code.begun.wait()
+            await begun[-1].wait()
             await self.store.extend((), LEASE, worker._beat())
             await look()
 
@@ -263,12 +253,12 @@ LEAVES = {"signal": "signals", "stuck": "hangs", "retry": "pays", "no_worker": "
 
 async def let_stand(store: Store, clock: Clock, look: Look) -> None:
     """Bring a flow into each state. `look` is called once more before, while flow `running` runs a step."""
-    with registry.isolated():
-        here = Standing(store, clock)
-        async with asyncio.timeout(PATIENCE):
-            await here.past()
-            await here.waiting_and_blocked()
-            await here.blocked_apart()
-            await here.paused()
-            await here.queued()
-            await here.running(look)
+    here = Standing(store, clock)
+    begun.append(asyncio.Event())
+    async with asyncio.timeout(PATIENCE):
+        await here.past()
+        await here.waiting_and_blocked()
+        await here.blocked_apart()
+        await here.paused()
+        await here.queued()
+        await here.running(look)

@@ -78,18 +78,19 @@ async def watched(flow_: Any, *args: Any, until: float, store: Watched | None = 
 
 def test_step_that_runs_is_told_soon_and_then_with_each_renewal_until_it_ends() -> None:
     @step
-    async def slow() -> None:
-        await asyncio.sleep(7)
+    async def takes(time: float) -> None:
+        await asyncio.sleep(time)
 
     @flow
     async def parent() -> None:
-        await slow()
+        await takes(4.2)
+        await takes(2.8)
         await sleep(100)
 
     async def main() -> None:
         store = await watched(parent, until=10.5)
-        running = [("f", 1, "slow", 1, 0)]
-        assert store.told() == [(0.0, 0, []), (1.0, 0, running), (5.0, 1, running), (10.0, 0, [])]
+        first, then = [("f", 1, "takes", 1, 0)], [("f", 1, "takes#2", 1, 4)]
+        assert store.told() == [(0.0, 0, []), (1.0, 0, first), (5.0, 1, then), (10.0, 0, [])]
         assert [beat.busy for _, _, beat in store.beats] == [0, 1, 1, 0]
 
     virtual(main)
@@ -170,7 +171,7 @@ def test_step_given_up_after_its_grace_is_not_told() -> None:
     @flow
     async def gives_up() -> None:
         try:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(0.2):
                 await stubborn()
         except TimeoutError:
             await asyncio.gather(waits())
@@ -181,7 +182,7 @@ def test_step_given_up_after_its_grace_is_not_told() -> None:
 
     async def main() -> None:
         async with rig() as here:
-            worker = here.start(gives_up, lease=LEASE, grace=1.0)
+            worker = here.start(gives_up, lease=LEASE, grace=0.1)
             await here.scheduler.schedule(gives_up(), id="f")
             await asyncio.sleep(4)
             (row,) = await here.store.workers()

@@ -10,7 +10,7 @@ import pytest
 
 from ergon_cli.why import why_line
 from ergon_runtime.core.doing import MANY, RunningStep, pack_doing
-from ergon_runtime.core.entries import Entry, Retried, StepBegun, pack
+from ergon_runtime.core.entries import Entry, Retried, StepBegun, StepStopped, pack
 from ergon_runtime.core.flows import Beat, ClaimRequest, Commit, Lease, Status, lane
 from ergon_runtime.view import StepView, Try, Why
 from tests.runtime.views import LEASE, START, STARTED, Scene, beating, ended, error, run, tried, waits
@@ -148,6 +148,18 @@ async def test_report_of_another_life_is_not_used(here: Held) -> None:
     await here.told(runs("old"), runs("new", life=2))
     assert [step.key for step in (await here.view("a")).steps if step.kind == "step"] == ["new~2"]
     assert (await here.why()).key == "new"
+    await here.told(runs("new", life=2))
+    assert (await here.why(listed=True)).key == "new"
+
+
+@scenario
+async def test_step_that_was_given_up_since_the_report_is_not_running(here: Held) -> None:
+    await here.held(STARTED)
+    await here.told(runs("slow"))
+    here.now += 10
+    await here.commit("c2", "c1", 1, StepStopped("slow", START + 5, "d", "slow", "{}", 0, None, "w1"))
+    assert (await here.steps())["slow"].status == "failed"
+    assert (await here.why()).key is None
 
 
 @scenario

@@ -194,6 +194,19 @@ def test_why_of_several_children_follows_the_one_that_needs_help() -> None:
     run(scenario(Scene()))
 
 
+def test_why_of_several_children_follows_the_one_without_a_worker_before_those_that_wait() -> None:
+    async def scenario(scene: Scene) -> None:
+        note = waits(child_wait("x", "a/x"), child_wait("y", "a/y"))
+        await scene.place("a", note=note, waits=["child:a/x", "child:a/y"])
+        await scene.place("a/x", waits=["signal:go"], parent="a")
+        await scene.create("a/y", parent="a")
+        assert why_of(await scene.view("a")).child == "a/y"
+        await scene.serve()
+        assert why_of(await scene.view("a")).child == "a/x"
+
+    run(scenario(Scene()))
+
+
 def test_why_running_names_worker_and_lease_end() -> None:
     async def scenario(scene: Scene) -> None:
         await scene.create("a")

@@ -81,8 +81,9 @@ def test_sqlite_forgets_what_workers_did_that_are_gone(tmp_path: Path) -> None:
 
     async def scenario(store: SQLiteStore) -> None:
         await beat_and_sign_off(store)
-        await store.prune(utc_now() + 1000)
         conn = raw(path)
+        assert conn.execute("SELECT worker FROM doing").fetchall() == [("silent",), ("w",)]
+        await store.prune(utc_now() + 1000)
         assert conn.execute("SELECT worker FROM doing").fetchall() == [("w",)]
         conn.close()
 
@@ -98,6 +99,7 @@ def test_redis_sign_of_life_of_an_older_worker_tells_nothing_and_what_workers_di
         await store.open()
         try:
             assert [row.busy for row in await beat_and_sign_off(store)][-1] == 2
+            assert set(server.hkeys(f"{{{space}}}:doing")) == {b"silent", b"w"}
             await store.prune(utc_now() + 1000)
             assert server.hkeys(f"{{{space}}}:doing") == [b"w"]
             until = utc_now() + 60_000
