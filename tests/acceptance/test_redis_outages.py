@@ -73,8 +73,9 @@ def ended(own: Server, flows: int, timeout: float) -> list[int]:
 
 
 def test_an_outage_amid_steps_fails_no_flow_and_repeats_no_recorded_step(here: Shop, own: Server) -> None:
-    schedule(own, flows=10, count=8, seconds=0.2)
     workers = [here.worker("--lease", "3s") for _ in range(2)]
+    until(lambda: all("worker" in worker.text() for worker in workers), what="their start")
+    schedule(own, flows=10, count=8, seconds=0.2)
     until(lambda: len(ledger(here)) > 40, what="the middle of the steps")
     own.kill()
     time.sleep(OUTAGE)  # its length is what is tested
@@ -87,9 +88,9 @@ def test_an_outage_amid_steps_fails_no_flow_and_repeats_no_recorded_step(here: S
 
 
 def test_no_two_workers_run_a_step_while_the_server_stands_still(here: Shop, own: Server) -> None:
+    workers = [here.worker("--lease", "1s") for _ in range(2)]
+    until(lambda: all("worker" in worker.text() for worker in workers), what="their start")
     schedule(own, flows=6, count=12, seconds=0.3)
-    for _ in range(2):
-        here.worker("--lease", "1s")
     for round_ in range(1, 3):
         until(lambda least=15 * round_: len(ledger(here)) > least, what="some steps")
         assert own.process is not None
