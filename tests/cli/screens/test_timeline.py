@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ergon_cli.render import cell_width
 from ergon_cli.screens import timeline
+from ergon_cli.text import safe
 from ergon_runtime import Status
-from ergon_runtime.view import FlowView
+from ergon_runtime.view import FlowView, StepView
 from tests.cli.screens.made import BUSY, DAY, HOUR, START, flow, look, mark, step, text, tried, wait
 
 SHORT = flow(
@@ -178,3 +181,22 @@ def test_pipe_gets_a_row_of_cells_for_every_step() -> None:
     lines = text(timeline.draw(loop(300), look(None)), look(None))
     assert len(lines) == 302
     assert lines[0] == "prepare\tstep\tcompleted\t1\t2023-11-14T22:13:20.000Z\t1ms\tnull"
+
+
+MOMENTS = st.integers(-10 * DAY, 10 * DAY)
+ENDS = st.none() | MOMENTS
+STEPS = st.one_of(
+    st.builds(step, st.text(max_size=30), MOMENTS, ENDS, st.none() | st.just(BUSY)),
+    st.builds(wait, st.sampled_from(["timer", "signal", "child"]), st.text(max_size=30), MOMENTS, ENDS),
+    st.builds(tried, st.just("pay"), st.tuples(MOMENTS, MOMENTS, st.just(BUSY)), due=ENDS),
+    st.builds(mark, st.just("retried"), MOMENTS, due=MOMENTS.map(START.__add__)),
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.lists(STEPS, max_size=12), st.sampled_from(list(Status)), MOMENTS, st.sampled_from([40, 60, 81, 200]))
+def test_any_flow_can_be_drawn_whatever_its_times(steps: list[StepView], status: Status, now: int, width: int) -> None:
+    seen = look(width, now=now)
+    lines = text(timeline.draw(flow(*steps, status=status), seen), seen)
+    assert max(map(cell_width, lines), default=0) <= width
+    assert all(safe(line) == line for line in lines)
