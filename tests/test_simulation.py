@@ -45,7 +45,17 @@ def test_history_of_a_seed_is_the_same_again() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["two_a_turn", "resend", "no_end_of_step", "claim_clock", "lost_wakeup", "no_pool", "one_need", "beats_unread"],
+    [
+        "two_a_turn",
+        "resend",
+        "no_end_of_step",
+        "claim_clock",
+        "lost_wakeup",
+        "no_pool",
+        "one_need",
+        "beats_unread",
+        "cut_nothing",
+    ],
 )
 def test_rule_switched_off_is_noticed(name: str) -> None:
     assert next(noticed(MUTANTS[name], range(40)), None) is not None

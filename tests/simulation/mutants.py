@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from tests.simulation import mutants_core as mutants_core  # fills the table
 from tests.simulation import mutants_dag as mutants_dag  # fills the table
 from tests.simulation import mutants_heartbeats as mutants_heartbeats  # fills the table
+from tests.simulation import mutants_people as mutants_people  # fills the table
 from tests.simulation import mutants_runtime as mutants_runtime  # fills the table
 from tests.simulation.mutant import MUTANTS, Mutant
 from tests.simulation.run import one

@@ -51,7 +51,7 @@ class Operators:
         """Let a flow that was blocked go on, or begin a new life of it."""
         random = self.world.random
         key = self._some_key(row) if random.random() < 0.2 else None
-        adopt = row.length > 0 and key is None and random.random() < 0.4
+        adopt = row.length > 0 and key is None and random.random() < 0.5
         self._begin(row, partial(self._retry, row, key, adopt))
 
     def fork(self, row: FlowRow) -> None:

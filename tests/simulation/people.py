@@ -103,9 +103,11 @@ class People:
         return not by_hand and self.world.random.random() < 0.3
 
     def _any(self) -> FlowRow | None:
-        """Some flow that workers have seen, and that does not take them down."""
+        """Some flow that workers have seen, and that does not take them down; rather one that has not ended."""
         world = self.world
-        found = [row for row in world.core.list(FlowQuery(limit=100_000)) if row.id in world.claims]
+        statuses = LIVE if world.random.random() < 0.6 else ()
+        query = FlowQuery(statuses=statuses, limit=100_000)
+        found = [row for row in world.core.list(query) if row.id in world.claims]
         found = sorted((row for row in found if not row.id.startswith("poison")), key=lambda row: row.id)
         return world.random.choice(found) if found else None
 
