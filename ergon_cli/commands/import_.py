@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from ergon_cli.exits import CommandError, ExitCode, show_error
 from ergon_cli.options import State, VolatileOption, shared
+from ergon_cli.progress import Progress
 from ergon_cli.recordings import STDIN, Found, read_recordings
 from ergon_cli.render import note, say, say_json
 from ergon_cli.stores import new_store
@@ -16,6 +18,10 @@ from ergon_runtime import Conflict, Store
 from ergon_runtime.histories import FlowHistory, Restored, restore_history
 
 app = typer.Typer()
+BATCH = 100
+"""Flows worked on together ..."""
+ENTRIES = 10_000
+"""... fewer if they are long."""
 
 
 @app.command(
@@ -28,33 +34,48 @@ async def import_(
     allow_volatile: VolatileOption = False,
 ) -> ExitCode:
     """Put exported flows into the store. Those that are not over are blocked until ergon retry lets them go on."""
-    worst, seeds = ExitCode.OK, set[str]()
+    worst, seeds, count, progress = ExitCode.OK, set[str](), 0, Progress("flows looked at")
     async with new_store(state.load(allow_volatile=allow_volatile)) as store:
-        for file, found in _found(files):
-            try:
-                if isinstance(found, CommandError):
-                    raise found
-                restored = await _restore(store, found, "standard input" if file == STDIN else file)
-            except CommandError as error:
-                show_error(error, as_json=state.json)
-                worst = max(worst, error.code)
-                continue
-            seeds.add(found.hash_seed)
-            _tell(found, restored, as_json=state.json)
+        for batch in _batches(files):
+            ends = await asyncio.gather(*(_restore(store, *each) for each in batch), return_exceptions=True)
+            progress.clear()
+            for end in ends:
+                if isinstance(end, CommandError):
+                    show_error(end, as_json=state.json)
+                    worst = max(worst, end.code)
+                elif isinstance(end, BaseException):
+                    raise end
+                else:
+                    seeds.add(end[0].hash_seed)
+                    _tell(*end, as_json=state.json)
+            count += len(batch)
+            progress.tell(count)
+        progress.clear()
         if seeds - {(await store.identity()).hash_seed} and not state.json:
             note("recorded under the hash seed of another store: to replay, give ergon replay the file, not the flow")
     return worst
 
 
-def _found(files: list[str]) -> Iterator[tuple[str, Found]]:
-    yield from ((file, found) for file in files for found in read_recordings([file]))
+def _batches(files: list[str]) -> Iterator[list[tuple[str, Found]]]:
+    """What the files hold, each with its file, some at a time, so that stores put many into one transaction."""
+    batch, entries = list[tuple[str, Found]](), 0
+    for file in files:
+        for found in read_recordings([file]):
+            batch.append((file, found))
+            entries += len(found.entries) if isinstance(found, FlowHistory) else 0
+            if len(batch) == BATCH or entries > ENTRIES:
+                yield batch
+                batch, entries = [], 0
+    yield batch
 
 
-async def _restore(store: Store, history: FlowHistory, origin: str) -> Restored:
-    """Raises CommandError: USAGE if the flow cannot be put there."""
-    flow = history.row.id
+async def _restore(store: Store, file: str, found: Found) -> tuple[FlowHistory, Restored]:
+    """Raises CommandError: USAGE if there is none, or it cannot be put there; StoreError."""
+    if isinstance(found, CommandError):
+        raise found
+    flow = found.row.id
     try:
-        return await restore_history(store, history, origin)
+        return found, await restore_history(store, found, "standard input" if file == STDIN else file)
     except Conflict:
         said = f"flow {flow} is there already, and is another flow or stands elsewhere; it was left as it is"
         raise CommandError(ExitCode.USAGE, said, "import it into a store of its own: --store sqlite:///FILE") from None

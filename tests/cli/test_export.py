@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ergon_runtime import Status, Store
+from ergon_runtime import Status, Store, StoreUnavailable
 from ergon_runtime.core.entries import Patched, pack
 from ergon_runtime.core.flows import ClaimRequest, Commit, NewFlow
 from ergon_runtime.histories import FlowHistory, read_history, read_lines
@@ -182,6 +182,27 @@ def test_export_of_what_was_imported_replays_alike(shop: Shell) -> None:
     shop("export", "A-2", *LOOK)
     (found,) = lines(shop)
     assert found.entries == in_store(lambda store: stored(store, "A-2")).entries
+
+
+def test_import_of_many_in_batches_is_complete_and_in_order(shop: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop("export", "A-1")
+    monkeypatch.setattr("ergon_cli.commands.import_.BATCH", 3)
+    names = [f"{n}" for n in range(8)]
+    Path("x.jsonl").write_text("".join(shop.out.replace('"id": "A-1"', f'"id": "{name}"') for name in names))
+    assert shop("import", "x.jsonl", "x.jsonl", *LOOK) == 0
+    assert shop.out.splitlines() == [*names, *names]
+    shop("export", "--all", *LOOK)
+    assert {(each.row.id, len(each.entries)) for each in lines(shop)} == {(name, 1) for name in names}
+
+
+def test_store_that_fails_ends_an_import(shop: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    shop("export", "A-1", "-o", "x.jsonl")
+    monkeypatch.setattr("ergon_cli.commands.import_.restore_history", full)
+    assert shop("import", "x.jsonl", *LOOK) == 6
+    assert (shop.out, shop.err) == ("", "error: the disk is full\n")
 
 
 def test_stdin_is_imported(shop: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
