@@ -202,7 +202,7 @@ class Comparison:
 
     def _replaced(self, entry: Entry, op: Op) -> str:
         same = ", with the same arguments" if op.digest else ""
-        how = "another branch was taken, or it was renamed" if self._mentions(entry) else "it was renamed"
+        how = "another branch, or renamed" if self._mentions(entry) else "renamed, it seems"
         return f"{named(op)} stands in place of {named(entry)}{same}: {how}"
 
     # --- what is known

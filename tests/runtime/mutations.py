@@ -11,7 +11,7 @@ from typing import Literal
 
 from ergon_runtime.replay import Difference
 
-Mode = Literal["waits", "ends"]
+Mode = Literal["waits", "ends", "cancelled"]
 
 HEAD = """
 import asyncio
@@ -247,6 +247,22 @@ async def main(n: int) -> int:
         await audit(n)
     return await wait_signal("go", int)
 """
+CLEANS = """
+@flow
+async def main(n: int) -> int:
+    try:
+        return await wait_signal("go", int)
+    except asyncio.CancelledError:
+        await charge(n)
+        await ship(n)
+        raise
+"""
+TELLS = """
+@flow
+async def main(n: int) -> dict[str, int]:
+    await charge(n)
+    return {"a": n, "b": n}
+"""
 ROUNDS = """
 @flow
 async def main(n: int) -> int:
@@ -269,6 +285,7 @@ class Harmless:
     modes: tuple[Mode, ...] = ("waits", "ends")
     mail: tuple[str, ...] = ()
     head: tuple[str, str] = ("", "")
+    check_result: bool = False
 
 
 @dataclass(frozen=True)
@@ -532,6 +549,8 @@ MUTATIONS = [
         "charge",
         CHARGE,
         'step charge("n":2)',
+        says="step charge is asked for with the arguments that are recorded for charge#2: "
+        "the call before it was removed",
     ),
     Mutation(
         "a child that nobody awaits removed",
@@ -559,6 +578,16 @@ MUTATIONS = [
         "signal go",
         WAITS,
     ),
+    Mutation(
+        "a step removed, and one with the same arguments added later",
+        ORDER,
+        line("await pack(n + 1)") + line("await ship(n + 2)"),
+        line("await ship(n + 2)  # here") + line("await audit(n + 1)"),
+        "missing",
+        "pack",
+        PACK,
+        SHIP,
+    ),
     # --- another in its place
     Mutation(
         "a step renamed",
@@ -569,7 +598,7 @@ MUTATIONS = [
         "pack",
         PACK,
         'step audit("n":2)',
-        says="step audit stands in place of step pack, with the same arguments: it was renamed",
+        says="step audit stands in place of step pack, with the same arguments: renamed, it seems",
     ),
     Mutation(
         "a step replaced by another with other arguments",
@@ -601,7 +630,7 @@ MUTATIONS = [
         "charge",
         CHARGE,
         'step pack("n":1)',
-        says="another branch was taken, or it was renamed",
+        says="step pack stands in place of step charge, with the same arguments: another branch, or renamed",
     ),
     Mutation(
         "the old branch of a patch taken",
@@ -612,7 +641,8 @@ MUTATIONS = [
         "pack",
         'step pack("n":8)',
         'step audit("n":1)',
-        says="the code no longer calls patched('packing')",
+        says="step audit stands in place of step pack, or was added before it; "
+        "the code no longer calls patched('packing')",
     ),
     Mutation(
         "a signal renamed",
@@ -624,6 +654,7 @@ MUTATIONS = [
         "signal approve",
         "signal confirm",
         mail=("approve",),
+        says="signal confirm stands in place of signal approve: renamed, it seems",
     ),
     Mutation(
         "a child of another type",
@@ -686,6 +717,7 @@ MUTATIONS = [
         "pack",
         PACK,
         SHIP,
+        says="step ship is asked for before step pack, which was recorded first",
     ),
     Mutation(
         "calls of one step swapped",
@@ -696,6 +728,7 @@ MUTATIONS = [
         "charge",
         CHARGE,
         'step charge("n":2)',
+        says="step charge is asked for with the arguments that are recorded for charge#2: the calls were swapped",
     ),
     Mutation(
         "gathered steps in another order",
@@ -706,7 +739,7 @@ MUTATIONS = [
         "1/charge",
         'step 1/charge("n":1)',
         'step 2/charge("n":1)',
-        says="tasks are started in another order",
+        says="step 1/charge is asked for as 2/charge now: tasks are started in another order",
     ),
     # --- arguments
     Mutation(
@@ -799,7 +832,7 @@ MUTATIONS = [
         "1/dawdle",
         'step 1/dawdle("n":1)',
         'step 1/audit("n":1)',
-        says="step 1/audit stands in place of step 1/dawdle",
+        says="step 1/audit stands in place of step 1/dawdle, with the same arguments: renamed, it seems",
     ),
     Mutation(
         "the arguments of the last of gathered steps changed",
@@ -820,7 +853,7 @@ MUTATIONS = [
         "2/pack",
         'step 2/pack("n":2)',
         'step 1/pack("n":2)',
-        says="tasks are started in another order",
+        says="step 2/pack is asked for as 1/pack now: tasks are started in another order",
     ),
     Mutation(
         "what follows a timeout removed",
@@ -845,6 +878,7 @@ MUTATIONS = [
         "timeout",
         "timer timeout",
         'step dawdle("n":1)',
+        says="the code no longer asks for timer timeout",
     ),
     # --- kind
     Mutation(
@@ -900,6 +934,28 @@ MUTATIONS = [
         "the end (continues as new)",
         ENDS,
     ),
+    Mutation(
+        "a cleanup that no longer comes to its end",
+        CLEANS,
+        line("    await ship(n)") + line("    raise"),
+        line("    raise  # here"),
+        "end",
+        "ship",
+        'step ship("n":1)',
+        "the end (cancelled)",
+        ("cancelled",),
+    ),
+    Mutation(
+        "a cancel that is not handed on",
+        CLEANS,
+        line("    raise"),
+        line("    return n  # here"),
+        "end",
+        None,
+        "the end (cancelled)",
+        "the end (completed)",
+        ("cancelled",),
+    ),
     # --- results
     Mutation(
         "another result",
@@ -929,6 +985,21 @@ MUTATIONS = [
         check_result=True,
     ),
     Mutation(
+        "another message of an error",
+        FAILS,
+        line("return await refuse(n)"),
+        line("try:")
+        + line("    return await refuse(n)")
+        + line("except ValueError as error:")
+        + line('    raise ValueError("never") from error  # here'),
+        "result",
+        None,
+        "the end (failed: ValueError: no 1)",
+        "the end (failed: ValueError: never)",
+        ENDS,
+        check_result=True,
+    ),
+    Mutation(
         "another type of a step's result",
         SERIAL,
         line("await pack(n)"),
@@ -938,7 +1009,7 @@ MUTATIONS = [
         'step pack("n":1) = 1',
         'step pack("n":1) -> str',
         head=("async def pack(n: int) -> int:", "async def pack(n: int) -> str:"),
-        says="result of step pack cannot be read",
+        says="result of step pack cannot be read under the hint str: it is 1",
     ),
     Mutation(
         "another type of a signal",
@@ -950,6 +1021,7 @@ MUTATIONS = [
         "signal approve = 5",
         "signal approve -> what the code takes",
         mail=("approve",),
+        says="payload of signal approve no longer fits the type that the code waits for",
     ),
 ]
 
@@ -1042,4 +1114,60 @@ HARMLESS = [
     ),
     Harmless("another wait where the flow stands", ORDER, '"go", int)', '"start", int)', ("waits",)),
     Harmless("another result, which is not looked at", ORDER, "return await", "return 1 + await"),
+    Harmless("a result in another order", TELLS, '{"a": n, "b": n}', '{"b": n, "a": n}', ENDS, check_result=True),
+    Harmless("an error from elsewhere", FAILS, "await refuse(n)", "(await refuse(n=n))", ENDS, check_result=True),
 ]
+
+COLUMNS = {
+    "a step without a result added in the middle, ends": """
+        1 = step charge("n":1) | step charge("n":1)
+          ! - | step note("text":"soon")
+        2 = step pack("n":2) | step pack("n":2)
+        3 = step ship("n":3) | step ship("n":3)
+        4 = signal go | signal go
+          = the end (completed) | the end
+        """,
+    "a step added in the middle whose result nobody knows, ends": """
+        1 = step charge("n":1) | step charge("n":1)
+        2 ! step pack("n":2) | step audit("n":9)
+        """,
+    "a wait for a signal removed, waits": """
+        1 = step charge("n":1) | step charge("n":1)
+        2 ! signal approve | -
+        3 ! step ship("n":5) | step ship("n":7)
+          = signal go | signal go
+        """,
+    "an early return, ends": """
+        1 = step charge("n":1) | step charge("n":1)
+        2 ! step pack("n":2) | -
+        3 ! step ship("n":3) | -
+        4 ! signal go | -
+          = the end (completed) | the end
+        """,
+    "two steps swapped, waits": """
+        1 = step charge("n":1) | step charge("n":1)
+        2 ! step pack("n":2) | step ship("n":3)
+        3 ! step ship("n":3) | step pack("n":2)
+          = signal go | signal go
+        """,
+    "an argument changed in a task that is a step, waits": """
+        1 = step 1/charge("n":1) | step 1/charge("n":1)
+        2 ! step 2/ship("n":6) | step 2/ship("n":7)
+        3 = step 1/pack("n":1) | step 1/pack("n":1)
+          = signal go | signal go
+        """,
+    "another round of a loop at its start, ends": """
+          ! - | step charge("n":0)
+        1 ! step charge("n":1) | step charge#2("n":1)
+        2 ! step charge#2("n":2) | step charge#3("n":2)
+        3 ! step charge#3("n":3) | step charge#4("n":3)
+        4 = step pack("n":1) | step pack("n":1)
+        """,
+    "another result, ends": """
+        2 = step pack("n":2) | step pack("n":2)
+        3 = step ship("n":3) | step ship("n":3)
+        4 = signal go | signal go
+          ! the end (completed: 5) | the end (completed: 6)
+        """,
+}
+"""The rows of some of these cases: position, equal or not, recorded, current."""

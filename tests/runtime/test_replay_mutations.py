@@ -18,7 +18,7 @@ from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.definitions import FlowDefinition, registry
 from ergon_runtime.histories import FlowHistory, read_history
 from ergon_runtime.replay import ReplayReport, replay_history
-from tests.runtime.mutations import HARMLESS, HEAD, MUTATIONS, Harmless, Mode, Mutation
+from tests.runtime.mutations import COLUMNS, HARMLESS, HEAD, MUTATIONS, Harmless, Mode, Mutation
 from tests.runtime.rigs import rig, virtual
 
 MARK = "# here"
@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stands_there(row: FlowRow, mode: Mode) -> bool:
-    return row.status.ended if mode == "ends" else "signal:go" in {wait.channel for wait in row.waits}
+    return row.status.ended if mode != "waits" else "signal:go" in {wait.channel for wait in row.waits}
 
 
 @cache
@@ -67,6 +67,10 @@ def recorded(flow: str, mode: Mode, mail: tuple[str, ...], folder: Path) -> Flow
             handle = await made.scheduler.schedule(main.value(n=1), id="f")
             for name in (*mail, *(["go"] if mode == "ends" else [])):
                 await handle.signal(name, 5)
+            if mode == "cancelled":
+                while not stands_there(await made.row(), "waits"):
+                    await asyncio.sleep(0.01)
+                await handle.cancel()
             while not stands_there(await made.row(), mode):
                 await asyncio.sleep(0.01)
             return await read_history(made.store, await made.row())
@@ -93,10 +97,12 @@ def test_replay_of_an_edit_names_its_kind_both_sides_and_the_line(case: Mutation
         report = replayed(history, check_result=case.check_result)
     assert report.difference == case.difference, report
     assert (report.key, report.recorded, report.current[0]) == (case.key, case.recorded, case.current)
-    assert case.says in (report.message or "")
+    assert case.says in ("", report.message)
     (line,) = [n for n, text in enumerate(source.splitlines(), 1) if MARK in text]
     assert (report.where, report.lines[0]) == (f"{path}:{line}", f"{path}:{line}")
     check_columns(report, history.row.status)
+    if (columns := COLUMNS.get(f"{case.name}, {mode}")) is not None:
+        assert drawn(report) == [line.strip() for line in columns.strip().splitlines()]
 
 
 FLOWS = sorted({(case.flow, mode, case.mail) for case in MUTATIONS for mode in case.modes})
@@ -136,10 +142,10 @@ HARMLESS_CASES = [pytest.param(case, mode, id=f"{case.name}, {mode}") for case i
 def test_replay_of_a_harmless_edit_is_same(case: Harmless, mode: Mode, folder: Path) -> None:
     history = recorded(case.flow, mode, case.mail, folder)
     with loaded(edited(case), folder):
-        report = replayed(history)
+        report = replayed(history, check_result=case.check_result)
     assert (report.verdict, report.message) == ("same", None)
     assert (report.difference, report.rows, report.fixes) == (None, (), ())
-    assert report.position == report.total > 1
+    assert report.position == report.total > 0
 
 
 def edited(case: Mutation | Harmless) -> str:
@@ -150,10 +156,18 @@ def edited(case: Mutation | Harmless) -> str:
     return HEAD.replace(*case.head) + case.flow.replace(case.old, case.new)
 
 
+def drawn(report: ReplayReport) -> list[str]:
+    return [
+        f"{row.position or ''} {'=' if row.equal else '!'} {row.recorded or '-'} | {row.current or '-'}".strip()
+        for row in report.rows
+    ]
+
+
 def check_columns(report: ReplayReport, status: Status) -> None:
     """The rows agree up to the first difference, which stands where the report says."""
     first = next(n for n, row in enumerate(report.rows) if not row.equal)
     assert [row.recorded for row in report.rows[:first]] == list(report.delivered[-3:])
+    assert not any((report.recorded or "").startswith(f"{said} =") for said in report.delivered)
     row = report.rows[first]
     assert report.recorded in (row.recorded, None) or report.current[0] == row.current
     assert len(report.rows) <= first + 5
