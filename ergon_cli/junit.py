@@ -18,9 +18,11 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 class JUnit:
-    """Gathers test cases; `write` makes the file."""
+    """Gathers test cases; `write` makes the file. Raises CommandError: USAGE if its folder is not there."""
 
     def __init__(self, path: Path) -> None:
+        if not path.parent.is_dir():
+            raise _unwritten(path, "there is no such folder")
         self._path = path
         self._cases: list[ET.Element] = []
         self._counts = {"failure": 0, "error": 0, "skipped": 0}
@@ -55,8 +57,7 @@ class JUnit:
         try:
             _replace(self._path, ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
         except OSError as error:
-            said = f"cannot write {self._path}: {error.strerror or error}"
-            raise CommandError(ExitCode.USAGE, said, "give --junit a file in a folder that exists") from None
+            raise _unwritten(self._path, error.strerror or str(error)) from None
 
     def _case(self, kind: str, name: str) -> ET.Element:
         case = ET.Element("testcase", {"classname": clean(kind), "name": clean(name)})
@@ -66,6 +67,10 @@ class JUnit:
     def _result(self, case: ET.Element, tag: str, message: str, kind: str, text: str) -> None:
         self._counts[tag] += 1
         ET.SubElement(case, tag, {"message": clean(message), "type": kind}).text = clean(text) or None
+
+
+def _unwritten(path: Path, why: str) -> CommandError:
+    return CommandError(ExitCode.USAGE, f"cannot write {path}: {why}", "give --junit a file in a folder that exists")
 
 
 def clean(text: str) -> str:

@@ -75,11 +75,15 @@ def stacks_of(machine: FlowMachine, *, values: bool = False) -> tuple[TaskStack,
     for op in machine.open:
         if (task := places.task_of(op)) is not None:
             waits[id(task)].append(describe(op))
+    below = defaultdict[str, list[str]](list)
+    for task in alive:
+        if path := task.scope.path:
+            below[scope_of(path[:-1])].append(path)
     return tuple(
         TaskStack(
             task.scope.path,
             None if task.get_name() == f"task {task.scope.path}" else task.get_name(),
-            tuple(waits[id(task)]) or tuple(_waits_inside(task, alive)),
+            tuple(waits[id(task)]) or tuple(_waits_inside(task, below[task.scope.path])),
             tuple(_frame(frame, values=values) for frame in frames_of(task)),
             running=_runs(task),
         )
@@ -123,20 +127,18 @@ def _runs(task: FlowTask[Any]) -> bool:
     return asyncio._get_running_loop() is loop and asyncio.current_task(loop) is task
 
 
-def _waits_inside(task: FlowTask[Any], alive: list[FlowTask[Any]]) -> Iterator[str]:
-    """What a task waits for that is not durable itself: mostly other tasks."""
+def _waits_inside(task: FlowTask[Any], below: list[str]) -> Iterator[str]:
+    """What a task waits for that is not durable itself: mostly the tasks that it has created."""
     if _runs(task):
         return
     waits_for: object = getattr(task, "_fut_waiter", None)  # asyncio's own; nothing public tells it
-    path = task.scope.path
-    below = [each for each in alive if each is waits_for] or [
-        each for each in alive if each.scope.path and scope_of(each.scope.path[:-1]) == path
-    ]
-    for each in below[:SHOWN]:
-        yield f"task {each.scope.path}"
-    if len(below) > SHOWN:
-        yield f"{len(below) - SHOWN:,} more"
-    if not below:
+    if isinstance(waits_for, FlowTask):
+        yield f"task {waits_for.scope.path}"
+    elif below:
+        yield from (f"task {path}" for path in below[:SHOWN])
+        if len(below) > SHOWN:
+            yield f"{len(below) - SHOWN:,} more"
+    else:
         yield "its turn" if waits_for is None else "another task of the flow"
 
 

@@ -59,7 +59,11 @@ def test_junit_file_is_replaced_whole_or_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["r.xml"]
     assert ET.parse(tmp_path / "r.xml").getroot().tag == "testsuites"
     with pytest.raises(CommandError, match="cannot write"):
-        JUnit(tmp_path / "none" / "r.xml").write()
+        JUnit(tmp_path / "none" / "r.xml")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(CommandError, match="cannot write"):
+        JUnit(tmp_path / "taken").write()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.xml", "taken"]
 
 
 def test_annotation_names_the_line_from_the_root_of_the_repository(

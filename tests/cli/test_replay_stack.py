@@ -215,6 +215,15 @@ def test_debugger_lets_nothing_run_and_ends_with_its_input(replays: Replays, mon
     assert debug(replays, monkeypatch, "pay", "c", "p n").count("(ergon)") == 1
 
 
+def test_result_is_compared_only_when_asked_for(replays: Replays) -> None:
+    other = FLOWS.replace("    return await pay(n)", "    return 1 + await pay(n)")
+    assert replays("done", flows=other)[0] == ["same  bill done: 1 of 1 recorded completions delivered"]
+    rows = replays("done", "--check-result", flows=other, code=5)
+    assert rows[-1][0].endswith("(another result)")
+    assert replays.json("done", "--check-result", flows=other, code=5)["difference"] == "result"
+    assert replays("done", "--check-result")[0][0].startswith("same")
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
