@@ -130,6 +130,15 @@ def test_second_word_that_fits_a_flow_better_than_a_step_is_a_flow(ergon: Shell)
     assert [each["id"] for each in ergon.json] == ["B-2", "pay"]
 
 
+def test_second_word_that_fits_several_flows_is_no_step(ergon: Shell) -> None:
+    async def another(store: Store) -> None:
+        await Scene(store).place("pay-2", Status.COMPLETED, [STARTED])
+
+    in_store(another)
+    assert ergon("inspect", "B-2", "pa", "--json") == 2
+    assert "'pa' fits 2 flows" in ergon.err
+
+
 def test_three_words_are_flows(ergon: Shell) -> None:
     assert ergon("inspect", "A-17", "pay", "C-3", "--json") == 0
     assert [each["id"] for each in ergon.json] == ["A-17", "pay", "C-3"]

@@ -77,6 +77,16 @@ def test_failing_step_is_the_one_whose_error_the_flow_ended_with(text: str, key:
     run(scenario(Scene()))
 
 
+def test_of_several_steps_with_the_same_error_the_last_is_the_failing_one() -> None:
+    async def scenario(scene: Scene) -> None:
+        await failed(scene, "a", error(), [ended(f"try{n}", None, error()) for n in range(3)])
+        step_ = failing_step(await scene.view("a"))
+        assert step_ is not None
+        assert step_.key == "try2"
+
+    run(scenario(Scene()))
+
+
 def test_chain_of_an_error_goes_from_it_to_its_first_cause() -> None:
     async def scenario(scene: Scene) -> None:
         await failed(scene, "a", wrapped("RuntimeError", "OSError"), [])

@@ -33,6 +33,18 @@ def test_value_that_fits_is_one_line_and_else_its_parts_stand_below_each_other()
     ]
 
 
+def test_what_stands_before_a_part_counts_for_its_first_line() -> None:
+    assert blocks.pretty({"items": [1, 22, 333]}, 20) == [
+        "{",
+        '  "items": [',
+        "    1,",
+        "    22,",
+        "    333",
+        "  ]",
+        "}",
+    ]
+
+
 @given(JSON, st.integers(5, 80))
 def test_lines_of_a_value_are_that_value_whatever_the_width(value: Any, room: int) -> None:
     assert json.loads("\n".join(blocks.pretty(value, room))) == value
