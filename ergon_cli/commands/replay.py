@@ -39,7 +39,11 @@ UntilOption = Annotated[
 DebugOption = Annotated[bool, typer.Option("--debug", help="With --until: look around there in pdb.")]
 
 
-@app.command("replay", epilog="\b\nExamples:\n  ergon replay A-17 -m flows\n  ergon replay --all --status waiting")
+@app.command(
+    "replay",
+    epilog="\b\nExamples:\n  ergon replay A-17 -m flows\n  ergon replay --all --status waiting\n"
+    "  ergon replay A-17 --stack\n  ergon replay A-17 --until charge --debug",
+)
 @shared
 @selecting
 async def replay(
