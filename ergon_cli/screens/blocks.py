@@ -25,6 +25,8 @@ SHOWN = 300
 """Of longer lists only the first and the last are shown on a terminal."""
 FIRST = 20
 """How many of those are the first."""
+LONGEST = 20_000
+"""Characters of a line that are folded; a longer one is left to the terminal."""
 DEEPEST = 40
 """Levels of a value that get lines of their own."""
 
@@ -56,7 +58,7 @@ def _labelled(label: str, lines: Iterable[str], style: str, indent: int) -> Iter
 def clipped(lines: Sequence[str], look: Look, room: int) -> list[str]:
     """The lines of a value, so many of them as a screen shows; whole where it is to be shown in full."""
     if look.full:
-        return list(lines)
+        return [piece for line in lines for piece in (look.fold(line, room) if len(line) <= LONGEST else (line,))]
     # Only what can be shown is folded: a value may have millions of characters.
     pieces = [piece for line in lines[: LINES + 1] for piece in look.fold(line[: room * (LINES + 1)], room)]
     cut_off = len(lines) > LINES or len(pieces) > LINES or any(len(line) > room * (LINES + 1) for line in lines)

@@ -1,13 +1,13 @@
 """One step with all that is known of it: arguments, result, every try, what is due, its child, its journal entries.
 
-It is no view of `--view`: `ergon inspect ID STEP` shows it. On a terminal values are whole but for very long ones; a
-pipe gets rows of a label and what belongs to it.
+It is no view of `--view`: `ergon inspect ID STEP` shows it. Values are whole. A pipe gets rows of a label and what
+belongs to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ergon_cli.render import STATUS_STYLES
@@ -98,11 +98,11 @@ def _head(detail: StepDetail, look: Look) -> Iterator[Line]:
     for label, text in _open_ends(detail, look):
         yield from blocks.block(label, text, look)
     if step.args is not None:
-        yield from blocks.value_block("IN", step.args, look)
+        yield from blocks.value_block("IN", step.args, replace(look, full=True))
     if step.error is not None:
         yield from blocks.block("ERROR", blocks.said(step.error), look, style="red")
     elif step.status == "completed" and step.kind in ("step", "signal", "child"):
-        yield from blocks.value_block("OUT", step.result, look)
+        yield from blocks.value_block("OUT", step.result, replace(look, full=True))
 
 
 def _facts(detail: StepDetail, look: Look) -> Iterator[str]:

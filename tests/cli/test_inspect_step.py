@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -52,6 +53,17 @@ async def placed(store: Store) -> None:
 @pytest.fixture(autouse=True)
 def store(ergon: Shell) -> None:
     in_store(placed)
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """What is written is for a person, without colours."""
+
+    def always(stream: Any) -> bool:
+        return True
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("ergon_cli.screens.look.is_terminal", always)
 
 
 def said(ergon: Shell) -> dict[str, str]:
@@ -117,6 +129,21 @@ def test_step_as_json_has_the_fields_of_a_step_and_more(ergon: Shell) -> None:
     assert (ergon.json[0]["child"], ergon.json[0]["child_status"]) == ("A-17/ship", "failed")
     assert ergon("inspect", "A-17", "pay", "--json") == 0
     assert ergon.json[0]["idempotency_key"] == "A-17:1:pay"
+
+
+def test_values_of_a_step_are_whole_and_folded_to_the_terminal(ergon: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = json.dumps({"text": "a word " * 100, "numbers": list(range(100))})
+
+    async def another(store: Store) -> None:
+        await Scene(store).place("L-9", Status.WAITING, [STARTED, ended("long", long)], waits=["signal:go"])
+
+    in_store(another)
+    on_a_terminal(monkeypatch, 60)
+    assert ergon("inspect", "L-9", "long") == 0
+    value, _, below = ergon.out.partition("OUT   ")[2].partition("\n\nTRY")
+    assert json.loads(" ".join(line.strip() for line in value.splitlines())) == json.loads(long)
+    assert below
+    assert max(map(len, ergon.out.splitlines())) <= 60
 
 
 # --- which of both the second word means
@@ -277,12 +304,7 @@ VIEWS: list[tuple[str, ...]] = [
 def test_screens_of_a_terminal_keep_to_its_width(
     ergon: Shell, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], columns: int
 ) -> None:
-    def always(stream: Any) -> bool:
-        return True
-
-    monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setattr("ergon_cli.screens.look.is_terminal", always)
+    on_a_terminal(monkeypatch, columns)
     assert ergon("inspect", *args) == 0
     whole = ("fix:", "see:", "STEP", "  Traceback")
     assert [line for line in ergon.out.splitlines() if len(line) > columns and not line.startswith(whole)] == []
