@@ -688,6 +688,16 @@ MUTATIONS = [
         says="step pack is asked for as 1/pack now: its call has moved to another task",
     ),
     Mutation(
+        "a step moved into a later task",
+        ORDER,
+        line("await pack(n + 1)") + line("await ship(n + 2)"),
+        line("await ship(n + 2)") + line("await asyncio.create_task(pack(n + 1))  # here"),
+        "step",
+        "pack",
+        PACK,
+        'step 1/pack("n":2)',
+    ),
+    Mutation(
         "parallel steps made serial",
         PARALLEL,
         line("await asyncio.gather(charge(n), pack(n))"),
