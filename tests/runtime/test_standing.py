@@ -253,10 +253,12 @@ def test_code_stops_where_a_key_is_asked_for_with_its_variables(
 
 
 def test_nothing_of_the_code_runs_after_that_but_to_clean_up() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        standing(works, until="1/charge")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        found = standing(works, until="1/charge")
     assert ran == ["cleaned no 7"], "the other task never had its turn"
+    assert [(task.scope, task.waits, task.frames) for task in found.tasks[2:]] == [("2/", ("its turn",), ())]
+    assert [str(each.message) for each in warned] == [], "what was made and never awaited is no news"
 
 
 def test_key_that_is_never_asked_for_names_those_that_are() -> None:
