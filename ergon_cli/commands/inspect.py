@@ -112,15 +112,15 @@ async def _show(store: Store, part: str, wish: Wish, *, below: bool) -> None:
 
 async def _watch(store: Store, part: str, wish: Wish, patience: float | None) -> ExitCode:
     """Show what becomes of a flow, or of its step."""
-    flow, now = await _flow(store, part)
+    flow_id = (await resolve(store, part)).id
     if wish.step is not None:
-        wish = replace(wish, step=find_step(flow, wish.step).key)
-    look = _look(wish, now)
+        wish = replace(wish, step=find_step((await _flow(store, flow_id))[0], wish.step).key)
+    look = _look(wish, await store.now())
     if look.terminal and not wish.json:
         with screen(lambda seen, look: _lines(store, seen.flow, wish, look), partial(_look, wish)) as watcher:
-            return await until_terminated(watch(store, flow.id, watcher, patience))
+            return await until_terminated(watch(store, flow_id, watcher, patience))
     told = JsonLines(lambda seen: _json(store, seen, wish)) if wish.json else Lines(look, wish.step)
-    return await watch(store, flow.id, told, patience)
+    return await watch(store, flow_id, told, patience)
 
 
 def _look(wish: Wish, now: int) -> Look:
