@@ -88,8 +88,13 @@ class Rehearsal:
             seed=self.row.seed,
             args=self.row.args.decode(errors="replace"),
         )
-        with suppress(Fault), redirect_stdout(StringIO()):  # what the code prints was printed once
-            await in_callback(lambda: diagnosis.begin(self._started()))
+
+        def begin() -> None:
+            with redirect_stdout(StringIO()):  # what the code prints was printed once
+                diagnosis.begin(self._started())
+
+        with suppress(Fault):
+            await in_callback(begin)
         return diagnosis
 
     def was_asked(self, op: Op) -> bool:
