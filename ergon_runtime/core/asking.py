@@ -52,7 +52,7 @@ async def signal(machine: FlowMachine, name: str, accepts: Callable[[str], bool]
     """Wait for a signal whose payload `accepts` takes."""
     key = machine.scope().key(name.translate(_ESCAPED))
     future: asyncio.Future[SignalReceived] = FlowFuture(loop=machine.loop)
-    op = SignalOp(key, name, accepts, machine.now, machine.turn, future)
+    op = SignalOp(key, name, accepts, machine.asked_at, machine.turn, future)
     machine.ask(op)
     try:
         return await future
@@ -68,7 +68,7 @@ async def timer(machine: FlowMachine, name: str, when: float, *, absolute: bool 
     handle = FlowTimer(when, _wake, (future,), machine.loop, None)
     handle.scope, handle.key = scope, scope.key(name)
     due = milliseconds(when) if absolute else machine.due_at(when)
-    machine.ask(TimerOp(handle.key, name, machine.now, due, True, machine.turn, handle))
+    machine.ask(TimerOp(handle.key, name, min(machine.asked_at, due), due, True, machine.turn, handle))
     try:
         await future
     except asyncio.CancelledError:
@@ -120,7 +120,7 @@ class ChildRequest:
         if op is None:
             machine = self._machine
             future: asyncio.Future[ChildEnded] = FlowFuture(loop=machine.loop)
-            op = ChildOp(self.key, self._name, self._digest, self.id, machine.now, machine.turn, future)
+            op = ChildOp(self.key, self._name, self._digest, self.id, machine.asked_at, machine.turn, future)
             machine.ask(op)
             self._op = op
         self._waiters += 1

@@ -117,6 +117,11 @@ class FlowMachine:
 
     # --- life
     @property
+    def asked_at(self) -> int:
+        """When what is asked for now was asked for, for people: flow time, but not before this life began."""
+        return max(self.now, self.begins)
+
+    @property
     def begun(self) -> bool:
         return self.main is not None
 
@@ -279,7 +284,7 @@ class FlowMachine:
     def request_alarm(self, when: float, handle: FlowTimer, *, sleep: bool) -> None:
         name = "sleep" if sleep else "timeout"
         key = handle.key = self.scope().key(name)
-        self.ask(TimerOp(key, name, self.now, self.due_at(when), sleep, self.turn, handle))
+        self.ask(TimerOp(key, name, self.asked_at, self.due_at(when), sleep, self.turn, handle))
 
     def drop_alarm(self, handle: FlowTimer) -> None:
         op = self.open.get(handle.key)

@@ -264,10 +264,13 @@ class Timeline:
         match entry:
             case Retried():
                 error = error_of(entry.error)
-                failed = Try(self.attempt, None, self._began, entry.at, error)
+                ended = None if entry.operator else entry.at  # a person may come long after
+                failed = Try(self.attempt, None, self._began, ended, error)
                 self.attempt, self._began = entry.attempt, entry.due
                 marker = self._mark("retried", "retried", entry.at)
-                self._put("retried", replace(marker, error=error, tries=(failed,), due=entry.due))
+                due = None if entry.operator else entry.due
+                args = {"operator": True} if entry.operator else None
+                self._put("retried", replace(marker, args=args, error=error, tries=(failed,), due=due))
             case Continued():
                 self.attempt, self._began = 1, entry.at
                 marker = self._mark("continued", "continued", entry.at)

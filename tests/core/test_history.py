@@ -26,6 +26,7 @@ from ergon_runtime.core.entries import (
 from ergon_runtime.core.flows import Status
 from ergon_runtime.core.history import History
 from ergon_runtime.core.machine import ContinueAsNew
+from ergon_runtime.core.operations import TimerOp
 from tests.core.asks import StepFailed, StepUnknown, child, here, invoke, loop_here, signal, step, value_of
 from tests.core.driver import START, Fails, Flow, replayed, started
 
@@ -289,6 +290,9 @@ def test_m4_timer_of_a_retried_flow_runs_from_the_lifes_start() -> None:
     begins = flow.machine.begins
     assert begins == START + 40 + 1000
     assert flow.machine.open.due() == begins + 3000
+    (timer,) = flow.machine.open
+    assert isinstance(timer, TimerOp)
+    assert timer.asked == begins, "what people are shown is not before the life"
 
 
 def test_m4_entries_of_a_life_are_never_earlier_than_its_beginning() -> None:

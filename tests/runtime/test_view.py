@@ -155,6 +155,13 @@ def test_later_life_gives_its_steps_keys_of_their_own() -> None:
     assert view.attempt == 2
 
 
+def test_retry_that_a_person_asked_for_tells_of_no_delay_and_not_when_the_attempt_ended() -> None:
+    retried = Retried("", START + 9000, 2, 1, 1, True, START + 9000, error(), operator=True)
+    (step,) = view_of([STARTED, retried]).steps
+    assert (step.args, step.due, step.error and step.error.type) == ({"operator": True}, None, "ValueError")
+    assert [(each.started_at, each.finished_at) for each in step.tries] == [(START, None)]
+
+
 def test_continued_flow_shows_the_new_arguments() -> None:
     view = view_of([STARTED, ended("a"), Continued("", START, 2, 2, '{"n":2}'), ended("a")])
     assert [(step.key, step.args) for step in view.steps[1:]] == [("continued~2", {"n": 2}), ("a~2", {"n": 1})]
