@@ -38,7 +38,8 @@ class Standing:
 
     waits: all that is recorded was delivered, and these tasks wait. ended: it is over; `tasks` tells where it stood if
     that was not its code's doing. reached: it asks for `key` just now. unreached: it never does, but for `asked`.
-    diverged: code and journal differ here, at `where` (`file:line`). unreadable, unserved: as in a replay. `message` says more in words.
+    diverged: code and journal differ here, at `where` (`file:line`). unreadable, unserved: as in a replay. `message`
+    says more in words.
     """
 
     flow_id: str
@@ -97,8 +98,9 @@ async def stand(history: FlowHistory, find: Find, *, until: str | None = None, l
         if until is not None:
             said = f"the code never asks for {until}"
             return replace(standing, state="unreached", message=said, asked=tuple(watch.asked))
-        state: State = "ended" if row.status.ended else "waits"
-        return replace(standing, state=state, message=_remark(row, rehearsal), tasks=stacks_of(rehearsal.machine))
+        standing = replace(standing, state="ended" if row.status.ended else "waits", message=_remark(row, rehearsal))
+        never_ran = row.status.ended and rehearsal.machine.history.empty
+        return standing if never_ran else replace(standing, tasks=stacks_of(rehearsal.machine))
     finally:
         with warnings.catch_warnings():  # what the code has made and not awaited yet never will be
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)

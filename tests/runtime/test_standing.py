@@ -156,6 +156,22 @@ def test_flow_that_has_ended_says_how_and_stands_nowhere() -> None:
     assert standing(ends, status="completed").message == "completed"
 
 
+def test_flow_that_never_ran_stood_nowhere() -> None:
+    async def scenario() -> None:
+        recorded = order(approves)
+        async with rig() as made:
+            handle = await made.scheduler.schedule(recorded.value(), id="f")
+            await handle.cancel()
+            made.start(recorded)
+            while await handle.status() != "cancelled":
+                await asyncio.sleep(0.01)
+            history = await read_history(made.store, await made.row("f"))
+        found = await stand(history, lambda type_, version: recorded)
+        assert (found.state, found.message, found.tasks) == ("ended", "cancelled", ())
+
+    virtual(scenario)
+
+
 def test_flow_whose_code_differs_stands_where_it_does() -> None:
     async def changed() -> str:
         await ship(1)
