@@ -158,9 +158,7 @@ def unknown_step(row: FlowRow, name: str, keys: Sequence[str], said: str = "is n
 
 
 def open_keys(row: FlowRow) -> list[str]:
-    """What a live flow waits for or runs, as far as its note tells."""
-    if row.status.ended:
-        return []
+    """What a flow waits for or runs, as far as its note tells; of one that was cancelled, what it last did."""
     note, keys = read_note(row.note), list[str]()
     waits: object = note.get("waits")
     for wait in cast("list[object]", waits) if isinstance(waits, list) else ():

@@ -26,7 +26,7 @@ from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.errors import OperatorRefused
 from ergon_runtime.operators.children import unheard
 from ergon_runtime.operators.prefixes import copied, edited, renumbered, span_of
-from ergon_runtime.operators.recorded import find_cut, operations
+from ergon_runtime.operators.recorded import find_cut, operations, present_epoch
 
 BEGIN = Started("", 0, "seed", None, 1, "3")
 GOOD = StepEnded("a", 1, "d", "a", "[1]", "1", None, 1, 1, 1, "w")
@@ -78,6 +78,13 @@ def test_span_is_that_of_the_arguments_which_the_cut_has() -> None:
     for cut, first, end, args in ((1, 0, 2, None), (3, 2, 4, '{"n":2}'), (5, 4, 6, '{"n":3}'), (9, 4, 6, '{"n":3}')):
         span = span_of(records, cut)
         assert (list(span.records), span.args) == (records[first:end], args)
+
+
+def test_present_epoch_begins_where_all_was_forgotten() -> None:
+    nothing = replace(AGAIN, keep=False, epoch=2)
+    records = recorded(BEGIN, GOOD, nothing, BAD, replace(AGAIN, life=3, epoch=2))
+    assert present_epoch(records) == records[2:]
+    assert present_epoch(recorded(BEGIN, GOOD, NEW)) == recorded(BEGIN, GOOD, NEW)[2:]
 
 
 # --- what is taken over

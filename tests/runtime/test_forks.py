@@ -270,6 +270,10 @@ def test_default_id_of_a_fork_is_readable_and_its_own() -> None:
             child, other = [(await planned(here, "f/fk_kid", "fk_send")).new_id for _ in range(2)]
             assert child.startswith("f-fk_kid-fork-")
             assert child != other
+            again = (await planned(here, "f", "fk_rate", new_id="f-fork-123abc")).new_id
+            assert again == "f-fork-123abc"
+            await forked(here, "f", "fk_rate", again)
+            assert (await planned(here, again, "fk_kid")).new_id.count("-fork-") == 1
 
     virtual(main)
 

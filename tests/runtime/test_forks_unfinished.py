@@ -10,7 +10,18 @@ from ergon_runtime.core.flows import Status
 from ergon_runtime.errors import OperatorRefused
 from ergon_runtime.operators import ForkPlan, fork_flow, plan_retry
 from tests.runtime.rigs import Rig, rig, stands, virtual
-from tests.runtime.test_forks import broken, fk_kid, fk_order, fk_parent, forked, fresh, planned, result, runs
+from tests.runtime.test_forks import (
+    broken,
+    fk_approval,
+    fk_kid,
+    fk_order,
+    fk_parent,
+    forked,
+    fresh,
+    planned,
+    result,
+    runs,
+)
 
 __all__ = ["fresh"]
 
@@ -85,6 +96,23 @@ def test_k3_fork_is_finished_as_it_was_begun_though_a_child_has_completed_since(
             assert again.children == ()
             assert (await planned(here, "f", "fk_rate")).children == ("f/fk_kid",)
             assert await result(here) == "sent kid"
+
+    virtual(main)
+
+
+def test_p3_fork_is_finished_from_where_it_was_begun_though_its_source_has_gone_on() -> None:
+    async def main() -> None:
+        async with rig(fk_approval) as here:
+            handle = await here.scheduler.schedule(fk_approval("a"), id="f")
+            await stands(handle, "waiting")
+            await interrupted(here, await planned(here, "f", "go", new_id="g"))
+            await handle.signal("go", "yes")
+            assert await handle.result() == "yes"
+            await forked(here, "f", "go")
+            await stands(here.scheduler.handle("g"), "waiting")
+            await here.scheduler.handle("g").signal("go", "no")
+            assert await result(here) == "no"
+            assert runs["g send"] == 1
 
     virtual(main)
 

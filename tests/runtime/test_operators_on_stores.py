@@ -10,10 +10,22 @@ from typing import Any
 
 import pytest
 
-from ergon_runtime.core.entries import Entry, Outcome, Recorded, Retried, Started, StepEnded, pack, unpack
+from ergon_runtime.core.entries import (
+    Adopted,
+    ChildCreated,
+    ChildEnded,
+    Entry,
+    Outcome,
+    Recorded,
+    Retried,
+    Started,
+    StepEnded,
+    pack,
+    unpack,
+)
 from ergon_runtime.core.flows import FlowQuery, FlowRow, NewFlow, Status
 from ergon_runtime.errors import OperatorRefused, StoreUnavailable
-from ergon_runtime.operators import ForkPlan, fork_flow, plan_fork, plan_retry, retry_flow
+from ergon_runtime.operators import ForkPlan, end_flow, fork_flow, plan_fork, plan_retry, retry_flow
 from ergon_runtime.stores.records import Kind
 from tests.stores.copies import everything
 from tests.stores.harness import LANE, Bench, Held, on_each_store
@@ -107,6 +119,39 @@ async def test_p4_retry_of_a_blocked_flow_goes_on_with_its_life_and_forgets_why(
     assert await b.claimed(fingerprint="code") == ["a"]
 
 
+@on_each_store
+async def test_p3_stale_plan_leaves_a_blocked_flow_to_be_tried_when_it_was(b: Bench) -> None:
+    held = await b.begin("a")
+    await held.release(Status.BLOCKED, due=b.clock.now + 10, note=b'{"why":{"kind":"diverged","times":1}}')
+    row = await b.row()
+    stale = replace(await plan_retry(b.store, row), head="another")
+    with pytest.raises(OperatorRefused, match="moved on meanwhile: it is blocked"):
+        await retry_flow(b.store, stale)
+    found = await b.row()
+    assert replace(found, head=row.head, updated=row.updated) == row
+
+
+@on_each_store
+async def test_m1_adoption_keeps_attempt_and_epoch(b: Bench) -> None:
+    at = b.clock.now
+    held = await b.begin("a")
+    await held.commit(pack(journal(at)[0], 1), pack(Retried("", at, 2, 2, 2, keep=False, due=at), 1))
+    await held.release(Status.BLOCKED)
+    plan = await plan_retry(b.store, await b.row(), adopt=True)
+    await retry_flow(b.store, plan)
+    last = (await records(b, "a"))[-1]
+    assert (last.commit, last.entry) == (2, Adopted("", b.clock.now, 3, 2, 2))
+
+
+@on_each_store
+async def test_operators_cancel_is_numbered_after_all_commits(b: Bench) -> None:
+    held = await b.begin("a")
+    await held.commit(pack(journal(b.clock.now)[0], 7))
+    await held.release(Status.BLOCKED)
+    assert await end_flow(b.store, await b.row())
+    assert [record.commit for record in await records(b, "a")] == [7, 8]
+
+
 # --- forks
 async def planned(b: Bench, new_id: str = "g") -> ForkPlan:
     return await plan_fork(b.store, await b.row(), from_step=f"a#{STEPS - 1}", new_id=new_id)
@@ -114,10 +159,11 @@ async def planned(b: Bench, new_id: str = "g") -> ForkPlan:
 
 @on_each_store
 async def test_m1_fork_in_a_live_store_is_a_flow_like_any_other(b: Bench) -> None:
-    await ended(b)
+    row = await ended(b)
     await b.begin("other")
     plan = await planned(b)
     await fork_flow(b.store, plan)
+    assert (await b.row("g")).started == row.started != b.clock.now
     taken = [(record.commit, record.entry) for record in await records(b, "a")][:STEPS]
     copied = [(record.commit, record.entry) for record in await records(b, "g")]
     assert copied == [*taken, (6, replace(plan.marker, at=b.clock.now))]
@@ -197,6 +243,43 @@ async def test_p3_of_two_who_make_the_same_fork_one_is_refused_or_both_find_it_w
     assert sorted(type(end).__name__ for end in ends) == ["OperatorRefused", "str"]
     assert await b.claimed() == ["g"]
     assert len(await records(b, "g")) == STEPS + 1
+
+
+@on_each_store
+async def test_p3_fork_that_others_have_finished_and_run_meanwhile_is_left_to_them(b: Bench) -> None:
+    await ended(b)
+    plan = await planned(b)
+
+    class Slow:
+        """A store that others use before it is heard."""
+
+        def __getattr__(self, name: str) -> Any:
+            return self.claim if name == "claim" else getattr(b.store, name)
+
+        async def claim(self, request: Any) -> Any:
+            await fork_flow(b.store, plan)
+            claim = (await b.claims()).claims[0]
+            await Held(b, claim, claim.head, claim.length).release(Status.BLOCKED, due=b.clock.now + 5, note=b"{}")
+            return await b.store.claim(request)
+
+    with pytest.raises(OperatorRefused, match="flow g exists already, and is blocked"):
+        await fork_flow(Slow(), plan)  # type: ignore[arg-type]  # it is one
+    found = await b.row("g")
+    assert (found.status, found.due, found.note) == (Status.BLOCKED, b.clock.now + 5, b"{}")
+
+
+@on_each_store
+async def test_k3_fork_knows_when_a_detached_child_has_completed(b: Bench) -> None:
+    held = await b.begin("a")
+    made = ChildCreated("kid", b.clock.now, "d", "a/kid", "T", None, "[]", detached=True)
+    await held.commit(pack(journal(0)[0], 1), pack(made, 1), pack(journal(b.clock.now)[1], 2))
+    child = await b.begin("a/kid", parent="a")
+    b.clock.now += 70
+    await child.end(Outcome(Status.COMPLETED, value="5").pack())
+    plan = await plan_fork(b.store, await b.row(), from_step="a#0")
+    assert plan.children == ("a/kid",)
+    end = unpack(plan.entries[-1], 2)
+    assert end.entry == ChildEnded("kid", b.clock.now, "d", "result a/kid", "a/kid", Status.COMPLETED, "5", None)
 
 
 @on_each_store
