@@ -1,4 +1,4 @@
-"""Replays of edited code: each edit of mutations.py is found, named rightly, at its own line; harmless ones are not."""
+"""Replays of edited code: each edit of edits/ is found, named rightly, at its own line; harmless ones are not."""
 
 from __future__ import annotations
 
@@ -18,10 +18,19 @@ from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.definitions import FlowDefinition, registry
 from ergon_runtime.histories import FlowHistory, read_history
 from ergon_runtime.replay import ReplayReport, replay_history
-from tests.runtime.mutations import COLUMNS, HARMLESS, HEAD, MUTATIONS, Harmless, Mode, Mutation
+from tests.runtime.edits.added import ADDED
+from tests.runtime.edits.changed import CHANGED
+from tests.runtime.edits.columns import COLUMNS
+from tests.runtime.edits.ended import ENDED
+from tests.runtime.edits.flows import HEAD
+from tests.runtime.edits.harmless import HARMLESS
+from tests.runtime.edits.removed import REMOVED
+from tests.runtime.edits.replaced import REPLACED
+from tests.runtime.edits.table import Harmless, Mode, Mutation
 from tests.runtime.rigs import rig, virtual
 
 MARK = "# here"
+MUTATIONS = [*ADDED, *REMOVED, *REPLACED, *CHANGED, *ENDED]
 numbers = itertools.count(1)
 
 
