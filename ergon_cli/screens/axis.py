@@ -98,7 +98,7 @@ class Axis:
             return range(column, column + 1)
         first = next(piece for piece in reversed(self.pieces) if piece.begin <= start).column(start)
         last = next(piece for piece in self.pieces if piece.end >= end).column(end, last=True)
-        return range(first, max(first, last) + 1)
+        return range(first, last + 1)
 
     def paint(self, spans: Iterable[Span]) -> list[Ink]:
         """One cell for each column."""

@@ -42,6 +42,9 @@ async def placed(store: Store) -> None:
     steps = [replace(ended(f"{n}/charge"), name="charge") for n in range(300)]
     odd = [ended(name, None, error("OSError", "bad\x1b[31m 注文")) for name in NAMES]
     await scene.place("A-17", Status.FAILED, [STARTED, *steps, *odd], outcome=Outcome(Status.FAILED, None, error()))
+    for n in range(25):
+        await scene.place(f"B/{n}", Status.COMPLETED, parent="B", outcome=Outcome(Status.COMPLETED, "1"))
+    await scene.create("B")
     await scene.place("A-17/注文", Status.COMPLETED, parent="A-17", outcome=Outcome(Status.COMPLETED, "1"))
 
 
@@ -107,8 +110,21 @@ def test_tree_in_a_pipe_has_a_row_for_each_flow(ergon: Shell) -> None:
         ["0", "A-17", "order", "failed"],
         ["1", "A-17/注文", "order", "completed"],
     ]
+    assert ergon("inspect", "A-17", "--view", "tree", "--failed") == 0
+    assert "注文" not in ergon.out
     assert ergon("inspect", "A-17", "--view", "tree", "--json") == 0
     assert ergon.json[0]["id"] == "A-17"
+
+
+def test_pipe_gets_the_whole_of_a_large_family_and_a_terminal_a_count(
+    ergon: Shell, environ: pytest.MonkeyPatch
+) -> None:
+    assert ergon("inspect", "B", "--view", "tree") == 0
+    assert len(ergon.out.partition("\n\n")[2].splitlines()) == 26
+    environ.setattr("ergon_cli.screens.look.is_terminal", always)
+    environ.setenv("NO_COLOR", "1")
+    assert ergon("inspect", "B", "--view", "tree") == 0
+    assert "+ 25 x order  completed" in ergon.out
 
 
 def test_pipe_loads_no_library_for_drawing() -> None:

@@ -98,9 +98,37 @@ def test_child_that_the_why_leads_to_comes_before_all_others() -> None:
         for n in range(30):
             await scene.child(f"a/{n:02}", Status.PENDING)
         await scene.child("a/late", Status.PENDING)
+        await scene.child("a/bad", Status.FAILED)
         tree = await scene.tree()
-        assert [child.flow.id for child in tree.children][:2] == ["a/late", "a/00"]
-        assert tree.folded[0].count == 31 - len(tree.children)
+        assert [child.flow.id for child in tree.children][:3] == ["a/late", "a/bad", "a/00"]
+        assert tree.folded[0].count == 32 - len(tree.children)
+
+    run(scenario(Family()))
+
+
+def test_family_is_folded_only_if_it_is_large_and_never_to_count_one() -> None:
+    async def scenario(scene: Family) -> None:
+        await scene.create("a")
+        for n in range(14):
+            await scene.child(f"a/{n:02}")
+        for n in range(14, 20):
+            await scene.child(f"a/{n}", Status.PENDING)
+        assert len((await scene.tree()).children) == 20
+        await scene.child("a/20")
+        pending = [f"a/{n}" for n in range(14, 20)]
+        assert shape(await scene.tree()) == ("a", [*pending, (15, "order", "completed")])
+
+    run(scenario(Family()))
+
+
+def test_open_siblings_last_until_now() -> None:
+    async def scenario(scene: Family) -> None:
+        await scene.create("a")
+        for n in range(30):
+            await scene.child(f"a/{n:02}", Status.PENDING)
+        scene.now += 100
+        (group,) = (await scene.tree()).folded
+        assert (group.count, group.shortest, group.longest) == (25, 100, 124)
 
     run(scenario(Family()))
 
@@ -138,6 +166,11 @@ def test_what_is_too_deep_or_too_much_is_said_to_be_there(monkeypatch: pytest.Mo
         assert shape(await scene.tree(full=True)) == ("a", [("a/b", [("a/b/c", ["..."])])])
         monkeypatch.setattr("ergon_runtime.view.tree.DEPTH", 3)
         assert shape(await scene.tree(full=True)) == ("a", [("a/b", [("a/b/c", ["a/b/c/d"])])])
+        monkeypatch.setattr("ergon_runtime.view.tree.DEPTH", 1)
+        assert shape(await scene.tree(statuses=(Status.COMPLETED,))) == ("a", [("a/b", ["..."])])
+        await scene.place("a/b/bad", Status.FAILED, parent="a/b", outcome=FAILED)
+        assert shape(await scene.tree("a/b", statuses=(Status.FAILED,))) == ("a/b", ["a/b/bad"])
+        monkeypatch.setattr("ergon_runtime.view.tree.DEPTH", 3)
         monkeypatch.setattr("ergon_runtime.view.tree.FLOWS", 2)
         assert shape(await scene.tree()) == ("a", [("a/b", ["..."])])
 

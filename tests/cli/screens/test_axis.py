@@ -64,6 +64,32 @@ def test_gap_before_the_first_work_and_after_the_last_is_cut_too() -> None:
     assert drawn(shared.paint([Span(DAY, DAY + 500, Ink.RUN, Ink.FAIL)])) == "    ###########x    "
 
 
+def test_what_takes_no_time_is_in_the_work_and_not_in_the_break_beside_it() -> None:
+    shared = axis(0, DAY, [(0, 1000)], 20)
+    (gap,) = shared.breaks
+    assert gap.begin == 1000
+    assert shared.columns(1000, 1000) == range(gap.first - 1, gap.first)
+
+
+def test_instant_between_two_breaks_has_a_cell_of_its_own() -> None:
+    shared = axis(0, 2 * DAY, [(0, 1000), (DAY, DAY)], 30)
+    assert [piece.is_break for piece in shared.pieces] == [False, True, False, True]
+    assert drawn(shared.paint([Span(DAY, DAY, Ink.RUN), Span(0, DAY, Ink.WAIT)])).strip().endswith("-#")
+
+
+def test_work_before_and_after_the_axis_is_none_of_its_business() -> None:
+    assert axis(100, 2 * DAY, [(0, 50), (100, 1100), (3 * DAY, 3 * DAY)], 20) == axis(100, 2 * DAY, [(100, 1100)], 20)
+
+
+def test_no_more_gaps_are_cut_than_there_is_room_for() -> None:
+    work, time = [(0, 100)], 100
+    for scale in range(5, 14, 2):
+        work.append((time + 10**scale, time := time + 10**scale + 100))
+    shared = axis(0, time, work, 16)
+    check(shared, 0, time, 16)
+    assert len(shared.breaks) == 4
+
+
 def test_what_matters_most_is_seen_where_several_share_a_cell() -> None:
     shared = axis(0, 1000, [(0, 1000)], 4)
     spans = [Span(0, 10, Ink.RUN, Ink.FAIL), Span(10, 20, Ink.DELAY), Span(20, 30, Ink.RUN)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ergon_cli.screens.axis import Axis, Ink, Span, axis
-from ergon_cli.screens.bars import ruler, spans
+from ergon_cli.screens.bars import axis_of, ruler, spans
 from ergon_runtime import Status
 from ergon_runtime.view import StepView
 from tests.cli.screens.made import BUSY, DAY, START, flow, look, mark, step, tried, wait
@@ -70,6 +70,7 @@ def cut(*lengths: int, width: int) -> Axis:
 @pytest.mark.parametrize(
     ("shared", "line"),
     [
+        (cut(2000, DAY, 200, DAY, 2000, width=44), "0s ------- 2.0s -//-----//- 2d00h ---- 2d00h"),
         (axis(0, 10_000, [(0, 10_000)], 24), "0s --------------- 10.0s"),
         (axis(0, 10_000, [(0, 10_000)], 9), "0s  10.0s"),
         (axis(0, 10_000, [(0, 10_000)], 5), "-----"),
@@ -84,6 +85,12 @@ def test_ruler_tells_the_time_at_its_ends_and_at_breaks(shared: Axis, line: str)
     shown = ruler(shared, look(80, unicode=False))
     assert len(shown) == shared.width
     assert shown == line
+
+
+def test_child_is_a_wait_for_the_axis_and_work_in_its_bar() -> None:
+    view = flow(step("a", 0, 1000), wait("child", "ship", 1000, DAY), step("b", DAY, DAY + 1000), took=DAY + 1000)
+    (gap,) = axis_of(view, START, START, 40).breaks
+    assert (gap.begin, gap.end) == (START + 1000, START + DAY)
 
 
 def test_break_in_a_bar_is_drawn_only_where_the_bar_is() -> None:

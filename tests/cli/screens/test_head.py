@@ -87,3 +87,10 @@ def test_traceback_of_a_failed_flow_stands_below() -> None:
     view = flow(status=Status.FAILED, error=ErrorInfo("OSError", "busy", "one\n  two\x1b\n"))
     assert text(head.traceback(view), look(80)) == ["", "  one", "    two\\x1b"]
     assert text(head.traceback(flow()), look(80)) == []
+
+
+def test_status_and_error_of_a_failed_flow_are_red() -> None:
+    seen = look(80, color=True)
+    lines = text(head.draw(flow(status=Status.FAILED, error=BUSY), seen), seen)
+    assert "\x1b[31m  FAILED\x1b[0m" in lines[0]
+    assert lines[-1].endswith("\x1b[31mOSError: busy\x1b[0m")

@@ -97,6 +97,7 @@ def test_time_in_the_queue_has_a_row_of_its_own() -> None:
         "1  ask       completed      1    +8.0s  2.0s                     █████",
         "░ delayed  █ running",
     ]
+    assert text(timeline.draw(late, look(70, failed=True)), look(70)) == []
     new = flow(status=Status.PENDING, started_at=None)
     assert text(timeline.draw(new, look(60)), look(60))[1].endswith("░▶")
     assert text(timeline.draw(flow(started_at=START + 999), look(60)), look(60)) == []
