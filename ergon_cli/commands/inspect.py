@@ -56,7 +56,10 @@ class Wish:
     json: bool
 
 
-@app.command("inspect", epilog="Example: ergon inspect A-17")
+@app.command(
+    "inspect",
+    epilog="\b\nExamples:\n  ergon inspect A-17\n  ergon inspect A-17 charge\n  ergon inspect A-17 --watch",
+)
 @shared
 async def inspect(
     state: State,

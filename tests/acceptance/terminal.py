@@ -18,6 +18,8 @@ from typing import Any
 
 PATIENCE = 60.0
 """Seconds after which what a test waits for does not come any more."""
+TAKE = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+"""Makes the terminal the new session's own, so that Ctrl-C and changes of its size reach the command."""
 
 
 class Terminal:
@@ -26,10 +28,8 @@ class Terminal:
     def __init__(self, args: tuple[str, ...], place: dict[str, Any], columns: int, rows: int) -> None:
         self._fd, child = pty.openpty()
         self.size(columns, rows)
-        command = [sys.executable, "-m", "ergon_cli", *args]
-        self.popen = subprocess.Popen(
-            command, stdin=child, stdout=child, stderr=child, start_new_session=True, preexec_fn=_take, **place
-        )
+        command = [sys.executable, "-c", TAKE, sys.executable, "-m", "ergon_cli", *args]
+        self.popen = subprocess.Popen(command, stdin=child, stdout=child, stderr=child, start_new_session=True, **place)
         os.close(child)
         self._written = b""
         self._over = False
@@ -81,11 +81,6 @@ class Terminal:
             found = b""
         self._written += found
         self._over = not found
-
-
-def _take() -> None:
-    """Make the terminal the new session's own, so that Ctrl-C and changes of its size reach the command."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 @contextmanager
