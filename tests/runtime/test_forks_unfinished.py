@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from ergon_runtime import flow, wait_signal
 from ergon_runtime.core.flows import Status
 from ergon_runtime.errors import OperatorRefused
 from ergon_runtime.operators import ForkPlan, fork_flow, plan_retry
 from tests.runtime.rigs import Rig, rig, stands, virtual
 from tests.runtime.test_forks import (
     broken,
-    fk_approval,
     fk_kid,
     fk_order,
     fk_parent,
@@ -100,19 +101,25 @@ def test_k3_fork_is_finished_as_it_was_begun_though_a_child_has_completed_since(
     virtual(main)
 
 
+@flow
+async def fk_both() -> str:
+    return "".join(await asyncio.gather(wait_signal("other", str), wait_signal("go", str)))
+
+
 def test_p3_fork_is_finished_from_where_it_was_begun_though_its_source_has_gone_on() -> None:
     async def main() -> None:
-        async with rig(fk_approval) as here:
-            handle = await here.scheduler.schedule(fk_approval("a"), id="f")
+        async with rig(fk_both) as here:
+            handle = await here.scheduler.schedule(fk_both(), id="f")
             await stands(handle, "waiting")
-            await interrupted(here, await planned(here, "f", "go", new_id="g"))
+            await interrupted(here, await planned(here, "f", "2/go", new_id="g"))
+            await handle.signal("other", "o")
             await handle.signal("go", "yes")
-            assert await handle.result() == "yes"
-            await forked(here, "f", "go")
-            await stands(here.scheduler.handle("g"), "waiting")
-            await here.scheduler.handle("g").signal("go", "no")
-            assert await result(here) == "no"
-            assert runs["g send"] == 1
+            assert await handle.result() == "oyes"
+            await forked(here, "f", "2/go")
+            fork = here.scheduler.handle("g")
+            await fork.signal("other", "O")
+            await fork.signal("go", "no")
+            assert await fork.result() == "Ono"
 
     virtual(main)
 
