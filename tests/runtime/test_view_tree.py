@@ -169,6 +169,7 @@ def test_what_is_too_deep_or_too_much_is_said_to_be_there(monkeypatch: pytest.Mo
         monkeypatch.setattr("ergon_runtime.view.tree.DEPTH", 1)
         assert shape(await scene.tree(statuses=(Status.COMPLETED,))) == ("a", [("a/b", ["..."])])
         await scene.place("a/b/bad", Status.FAILED, parent="a/b", outcome=FAILED)
+        await scene.child("a/b/bad/fine")
         assert shape(await scene.tree("a/b", statuses=(Status.FAILED,))) == ("a/b", ["a/b/bad"])
         monkeypatch.setattr("ergon_runtime.view.tree.DEPTH", 3)
         monkeypatch.setattr("ergon_runtime.view.tree.FLOWS", 2)
