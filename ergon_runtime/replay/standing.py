@@ -193,5 +193,8 @@ class _Watched(ReplayMachine):
 
     def _meet(self, key: str, name: str) -> None:
         if not self.loop.evicted and self._watch.meets(key, name):
-            self._watch.reach(self, key)
-            raise self.stop(Fault(FaultKind.STUCK, f"the code asks for {key}", key=key))
+            try:
+                self._watch.reach(self, key)
+            finally:  # also when who looks has had enough
+                stopped = self.stop(Fault(FaultKind.STUCK, f"the code asks for {key}", key=key))
+            raise stopped

@@ -302,6 +302,22 @@ def test_who_looks_gets_the_frames_from_the_flow_function_to_the_line_that_asks(
     assert met[0][2]["n"] == 8
 
 
+def test_code_does_not_go_on_when_who_looks_fails() -> None:
+    def look(key: str, frames: Sequence[FrameType]) -> None:
+        raise OSError("the terminal is gone")
+
+    async def catches() -> None:
+        try:
+            await charge(1)
+        except OSError:
+            ran.append("caught")
+        await wait_signal("go")
+        ran.append("past it")
+
+    found = standing(catches, until="charge", look=look)
+    assert (found.state, ran) == ("reached", ["caught"])
+
+
 class Odd:
     def __repr__(self) -> str:
         raise OSError("no words")
