@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import sys
 from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
@@ -48,12 +49,23 @@ NOTED = 60
 """Operations from the difference on whose lines are noted."""
 LOOKED_AT = 5
 """Records not asked for that may answer what stands in their place."""
+ORIGINS = 4
+"""Frames that are noted of where a coroutine was made: the call of a step has one of ours above the user's."""
 STAND_INS = 50
 """Answers that a diagnosis gives although they are not those of the operation."""
 
 
 class NotingLoop(FlowLoop):
-    """A loop whose tasks know the line that created them."""
+    """A loop whose tasks know the line that created them, or rather what they run: in a call of `gather` over several
+    lines, that of the step."""
+
+    def drain(self) -> None:
+        before = sys.get_coroutine_origin_tracking_depth()
+        sys.set_coroutine_origin_tracking_depth(ORIGINS)
+        try:
+            super().drain()
+        finally:
+            sys.set_coroutine_origin_tracking_depth(before)
 
     def start_task(
         self,
@@ -65,7 +77,7 @@ class NotingLoop(FlowLoop):
     ) -> FlowTask[T]:
         task = super().start_task(coro, scope, name=name, context=context)
         if asyncio._get_running_loop() is self:
-            task.made_at = running_line()
+            task.made_at = _origin(coro) or running_line()
         return task
 
 
@@ -166,7 +178,7 @@ class Diagnosis(ReplayMachine):
 
     @property
     def lost(self) -> bool:
-        return self._position < self._agreed
+        return not self._loose or self._position < self._agreed
 
     # --- what the flow code asks for
     def ask(self, op: Op) -> None:
@@ -316,6 +328,12 @@ class Diagnosis(ReplayMachine):
                 return StepEnded(op.key, self.now, op.digest, op.name, op.args, "null", None, 1, None, self.now, "")
             case _:
                 return None
+
+
+def _origin(coro: object) -> str | None:
+    """The user's own line that made a coroutine, if it was noted."""
+    origin: tuple[tuple[str, int, str], ...] = getattr(coro, "cr_origin", None) or ()
+    return next((f"{file}:{line}" for file, line, _ in origin if is_users(file)), None)
 
 
 def _likeness(op: Op, entry: Entry) -> How | None:

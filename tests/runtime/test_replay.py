@@ -282,6 +282,18 @@ def test_replay_leaves_out_a_cancel_that_came_while_no_code_ran() -> None:
     asyncio.run(scenario())
 
 
+def test_replay_of_code_that_does_not_do_the_same_each_time_says_so() -> None:
+    runs: list[int] = []
+
+    async def wavers(n: int) -> int:
+        runs.append(n)
+        await (charge(n) if len(runs) == 1 else ship(n))
+        return await ship(n + 1)
+
+    report = replay(charge_then_ship, wavers)
+    assert "the code does not do the same each time" in (report.message or "")
+
+
 def test_replay_of_arguments_that_no_longer_fit_is_unreadable() -> None:
     async def renamed(m: int) -> int:
         return m

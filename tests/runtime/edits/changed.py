@@ -112,6 +112,21 @@ CHANGED = [
         'step 2/ship("n":7)',
     ),
     Mutation(
+        "an argument changed in a gather over several lines",
+        PARALLEL,
+        line("await asyncio.gather(charge(n), pack(n))"),
+        line("await asyncio.gather(")
+        + line("    charge(n),")
+        + line("    pack(  # here")
+        + line("        n + 3")
+        + line("    ),")
+        + line(")"),
+        "arguments",
+        "2/pack",
+        'step 2/pack("n":1)',
+        'step 2/pack("n":4)',
+    ),
+    Mutation(
         "an argument changed of a method",
         CLASS,
         "await self.weigh(self.n)",
