@@ -35,8 +35,14 @@ class Debugger(pdb.Pdb):
         return self._frames, len(self._frames) - 1
 
     def open(self) -> None:
-        """Talk to the user until they have seen enough."""
-        self.interaction(self._frames[-1][0], None)
+        """Talk to the user until they have seen enough. Nothing keeps the frames then: they end with the flow."""
+        frames = self._frames
+        try:
+            self.interaction(frames[-1][0], None)
+        finally:
+            for frame, _ in frames:
+                frame.f_globals.pop("__pdb_convenience_variables", None)  # where pdb notes the frame it was in
+            frames.clear()
 
     def do_quit(self, arg: str) -> bool:
         """q(uit) | c(ontinue)
