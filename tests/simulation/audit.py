@@ -124,7 +124,7 @@ class Auditor:
         late = commit.due is not None and commit.due < self._claimed.get(commit.lease.token, 0)
         if commit.release and commit.status is Status.WAITING and late:
             self._blame(f"{flow}: given back with a due time that had passed when it was claimed")
-        if commit.status is Status.BLOCKED:
+        if commit.status is Status.BLOCKED and row.owner != "operator":  # they only give back what was
             self._look_blocked(row, commit)
         self._look_at_children(row, commit)
         entries = [unpack(entry, 0).entry for entry in commit.entries]
