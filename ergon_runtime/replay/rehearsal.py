@@ -11,11 +11,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout, suppress
 from io import StringIO
+from typing import cast
 
 from ergon_runtime.core.divergence import describe
 from ergon_runtime.core.entries import CancelReceived, ChildCreated, Patched, Recorded, Started, StepBegun, StepStopped
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.flows import FlowRow, Status
+from ergon_runtime.core.heartbeats import read_note
 from ergon_runtime.core.history import History
 from ergon_runtime.core.machine import ENGINE, SHOWN
 from ergon_runtime.core.operations import ChildOp, Op, SignalOp, StepOp, TimerOp
@@ -57,6 +59,7 @@ class Rehearsal:
         self._recorded = iter(self.history.strict)
         self.total = len(self.history.strict)
         self.delivered: list[str] = []
+        self._waits = set(_noted_waits(row.note))
         self._stopped = {
             (each.entry.key, each.entry.digest) for each in self.history.strict if isinstance(each.entry, StepStopped)
         }
@@ -100,6 +103,8 @@ class Rehearsal:
     def was_asked(self, op: Op) -> bool:
         """Whether the recorded run too asked for this: its end is not recorded, but something else of it is."""
         row, history = self.row, self.history
+        if (op.kind, op.key) in self._waits:
+            return True
         match op:
             case StepOp():
                 begun = op.key in history.failures or (StepBegun.kind, op.key) in history.marks
@@ -157,6 +162,17 @@ class Rehearsal:
         """How the code ended: status, the same in words, and the line that raised."""
         assert self.machine.main is not None
         return end_of(self.machine.main, self._definition)
+
+
+def _noted_waits(note: bytes | None) -> Iterator[tuple[str, str]]:
+    """Kind and key of what the flow waited for when it was last told; files have no other trace of it."""
+    waits: object = read_note(note).get("waits")
+    for item in cast("list[object]", waits) if isinstance(waits, list) else []:
+        match item:
+            case {"kind": str(kind), "key": str(key)}:
+                yield StepOp.kind if kind == "retry" else kind, key
+            case _:
+                pass
 
 
 def _without_late_cancel(records: list[Recorded]) -> list[Recorded]:

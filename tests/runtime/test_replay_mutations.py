@@ -114,6 +114,15 @@ def test_replay_of_an_edit_names_its_kind_both_sides_and_the_line(case: Mutation
         assert drawn(report) == [line.strip() for line in columns.strip().splitlines()]
 
 
+def test_what_a_history_from_a_file_waits_for_is_known_by_its_note(folder: Path) -> None:
+    (case,) = [each for each in MUTATIONS if each.name == "the last step removed"]
+    history = recorded(case.flow, "waits", (), folder)
+    with loaded(edited(case), folder):
+        report = replayed(replace(history, row=replace(history.row, waits=())))
+        unknown = replayed(replace(history, row=replace(history.row, waits=(), note=None)))
+    assert (report.difference, unknown.difference) == ("missing", "step")
+
+
 FLOWS = sorted({(case.flow, mode, case.mail) for case in MUTATIONS for mode in case.modes})
 
 
