@@ -84,7 +84,7 @@ class Process:
         self.popen.kill()
         self.popen.wait(10)
 
-    def end(self, timeout: float = 30) -> int:
+    def end(self, timeout: float = 60) -> int:
         """Wait for its end; its exit code."""
         return self.popen.wait(timeout)
 
@@ -110,7 +110,7 @@ def shop(folder: Path, **environ: str) -> Iterator[Shop]:
                 process.kill()
 
 
-def until(condition: Callable[[], bool], timeout: float = 30.0, what: str = "it") -> None:
+def until(condition: Callable[[], bool], timeout: float = 60.0, what: str = "it") -> None:
     """Poll until the condition holds; fail at the deadline."""
     end = time.monotonic() + timeout
     while not condition():
