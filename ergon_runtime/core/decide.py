@@ -108,7 +108,7 @@ def decide(machine: FlowMachine, s: Situation) -> Decision:
     if machine.done and len(chosen.entries) == len(machine.markers):
         return End()
     quiet = not s.busy and not s.results and not machine.done
-    hand_back = s.draining and (machine.open.unstarted or _retry_due(machine, s))
+    hand_back = s.draining and machine.open.unstarted
     nothing = not chosen.completions and not chosen.aside and not chosen.full
     idle = quiet and nothing and len(chosen.entries) == len(machine.markers)
     if idle and not hand_back:
@@ -241,12 +241,6 @@ def cancel_before(last_time: int, clock: int, message: Message | None) -> Draft:
         result=Outcome(Status.CANCELLED).pack(),
         release=True,
     )
-
-
-def _retry_due(machine: FlowMachine, s: Situation) -> bool:
-    """Whether the next try of a step is due now: when nothing else is left to do, all that can be."""
-    due = machine.open.due()
-    return due is not None and due <= s.clock
 
 
 def _suspend(machine: FlowMachine, chosen: _Chosen) -> Draft:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-import pytest
-
-from ergon_runtime.core.decide import Begin, Situation, decide
+from ergon_runtime.core.decide import Begin, decide
 from ergon_runtime.core.drafts import Draft
-from ergon_runtime.core.entries import AttemptFailed
 from ergon_runtime.core.flows import Status
-from ergon_runtime.core.operations import StepOp
 from tests.core.asks import signal, step
 from tests.core.driver import START, Flow
 
@@ -38,18 +34,6 @@ def test_draining_flow_with_a_step_that_was_not_started_is_handed_back_as_pendin
     draft = decide(flow.machine, replace(flow.situation(), draining=True))
     assert isinstance(draft, Draft)
     assert (draft.status, draft.release) == (Status.PENDING, True)
-
-
-@pytest.mark.parametrize(("late", "status"), [(0, Status.PENDING), (-1, Status.WAITING)])
-def test_draining_flow_with_a_try_that_is_due_is_handed_back_as_pending(late: int, status: Status) -> None:
-    flow = begun(Flow(steps)).go()
-    (op,) = [op for op in flow.machine.open if isinstance(op, StepOp)]
-    failed = AttemptFailed(op.key, START, op.digest, op.name, op.args, 1, START + 50, "{}", START, START, "w")
-    flow.machine.open.take_asked()
-    flow.machine.open.add_failure(failed)
-    draft = decide(flow.machine, Situation(START + 50 + late, draining=True))
-    assert isinstance(draft, Draft)
-    assert (draft.status, draft.release) == (status, True)
 
 
 def test_c3_flow_is_kept_while_more_is_due_than_its_commit_can_hold() -> None:

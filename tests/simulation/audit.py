@@ -58,6 +58,8 @@ class Auditor:
         self.poison = 0
         self.started: dict[str, set[str]] = defaultdict(set)
         """Per token: the steps that were started under it."""
+        self.draining: set[str] = set()
+        """The workers that make no more tries."""
         self._claimed: dict[str, int] = {}
         self._books, self._journals, self._clock, self._blame, self._beats = books, journals, clock, blame, beats
         self._core = books.core
@@ -122,7 +124,7 @@ class Auditor:
         if commit.release and commit.status in (Status.PENDING, Status.BLOCKED):
             self.disturbed[flow] += 1
         late = commit.due is not None and commit.due < self._claimed.get(commit.lease.token, 0)
-        if commit.release and commit.status is Status.WAITING and late:
+        if commit.release and commit.status is Status.WAITING and late and row.owner not in self.draining:
             self._blame(f"{flow}: given back with a due time that had passed when it was claimed")
         if commit.status is Status.BLOCKED and row.owner != "operator":  # they only give back what was
             self._look_blocked(row, commit)

@@ -321,6 +321,7 @@ class Simulation:
     async def _drain(self, slot: Slot, worker: RunningWorker, process: Process) -> None:
         self.count("drains")
         begun = self.loop.now
+        self.auditor.draining.add(process.name)
         await (worker.abort() if self.stormy(0.3) else worker.shutdown())
         if self.loop.now >= self.calm + 60 and self.loop.now - begun > 60:
             self.blame(f"{process.name} took {self.loop.now - begun:.1f} s to drain")
