@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import pytest
 
 from ergon_cli.app import main
-from ergon_runtime import Store, open_store
+from ergon_runtime import FlowRow, Store, open_store
+from ergon_runtime.core.entries import Entry, unpack
 
 T = TypeVar("T")
 URL = "sqlite:///ergon.db"
@@ -67,3 +68,15 @@ def in_store(work: Callable[[Store], Awaitable[T]]) -> T:
             return await work(store)
 
     return asyncio.run(opened())
+
+
+def look(flow: str) -> tuple[FlowRow, list[Entry]]:
+    """A flow's row and journal."""
+
+    async def read(store: Store) -> tuple[FlowRow, list[Entry]]:
+        row = await store.get(flow)
+        assert row is not None
+        rows = await store.journal(flow, 0, 100)
+        return row, [unpack(packed, seq).entry for seq, packed in enumerate(rows)]
+
+    return in_store(read)

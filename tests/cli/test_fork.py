@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from ergon_runtime import FlowRow, Status, Store, StoreUnavailable
+from ergon_runtime import Status, Store, StoreUnavailable
 from ergon_runtime.core.entries import (
     ChildCreated,
     Entry,
@@ -19,10 +19,9 @@ from ergon_runtime.core.entries import (
     SignalReceived,
     StepBegun,
     StepEnded,
-    unpack,
 )
 from ergon_runtime.stores.records import Kind
-from tests.cli.shell import Shell, in_store
+from tests.cli.shell import Shell, in_store, look
 from tests.runtime.views import START, STARTED, Scene, ended, error
 
 SIGNAL = SignalReceived("go", START + 10, "d", "go", "m", "1")
@@ -41,18 +40,6 @@ def placed(*failures: str) -> None:
         await scene.place("waits", Status.WAITING, [STARTED], waits=["signal:go"])
 
     in_store(place)
-
-
-def look(flow: str) -> tuple[FlowRow, list[Entry]]:
-    """A flow's row and journal."""
-
-    async def read(store: Store) -> tuple[FlowRow, list[Entry]]:
-        row = await store.get(flow)
-        assert row is not None
-        rows = await store.journal(flow, 0, 100)
-        return row, [unpack(packed, seq).entry for seq, packed in enumerate(rows)]
-
-    return in_store(read)
 
 
 def count() -> int:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -18,29 +15,7 @@ from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.records import JournalPart, Kind
 from ergon_runtime.view import view_row
 from tests.runtime.test_history_lines import ROW
-from tests.stores.harness import KINDS, LANE, LEASE, Bench, Clock, make_store, new
-
-Scenario = Callable[[Bench], Awaitable[None]]
-
-
-def on_every_store(scenario: Scenario) -> Callable[[str, Path], None]:
-    """Make a test of an async scenario on a store, run for each kind."""
-
-    @pytest.mark.parametrize("kind", KINDS)
-    def test(kind: str, tmp_path: Path) -> None:
-        async def run() -> None:
-            clock = Clock()
-            store = make_store(kind, tmp_path, clock)
-            await store.open()
-            try:
-                await scenario(Bench(store, clock))
-            finally:
-                await store.close()
-
-        asyncio.run(run())
-
-    test.__name__ = scenario.__name__
-    return test
+from tests.stores.harness import LANE, LEASE, Bench, new, on_each_store
 
 
 def history(status: Status = Status.WAITING, entries: int = 3, **changes: object) -> FlowHistory:
@@ -61,7 +36,7 @@ async def everything(store: Store) -> tuple[object, ...]:
     return tuple(await store.records(Kind.FLOWS, None, 100)), await store.journal("a", 0, 10_000)
 
 
-@on_every_store
+@on_each_store
 async def test_ended_flow_comes_as_it_was(b: Bench) -> None:
     one = history(Status.FAILED)
     assert await restore_history(b.store, one, "x.jsonl") == "new"
@@ -71,7 +46,7 @@ async def test_ended_flow_comes_as_it_was(b: Bench) -> None:
     assert await b.store.prune(one.row.updated + 1) == 1
 
 
-@on_every_store
+@on_each_store
 async def test_flow_that_was_not_over_is_blocked_and_no_worker_gets_it(b: Bench) -> None:
     for name, status in (("r", Status.RUNNING), ("p", Status.PENDING), ("w", Status.WAITING), ("b", Status.BLOCKED)):
         await restore_history(b.store, history(status, id=name, fingerprint="other"), "x.jsonl")
@@ -89,7 +64,7 @@ async def test_flow_that_was_not_over_is_blocked_and_no_worker_gets_it(b: Bench)
     assert (claim.status, claim.head, claim.length) == (Status.BLOCKED, "h", 3)
 
 
-@on_every_store
+@on_each_store
 async def test_ended_flow_that_claims_to_be_due_is_never_claimed(b: Bench) -> None:
     await restore_history(b.store, history(Status.COMPLETED, due=1, owner="w"), "x.jsonl")
     b.clock.now += 10**9
@@ -98,7 +73,7 @@ async def test_ended_flow_that_claims_to_be_due_is_never_claimed(b: Bench) -> No
     assert (row.due, row.owner) == (None, None)
 
 
-@on_every_store
+@on_each_store
 async def test_flow_that_is_there_is_left_as_it_is(b: Bench) -> None:
     await restore_history(b.store, history(entries=PART + 1), "x.jsonl")
     before = await everything(b.store)
@@ -107,7 +82,7 @@ async def test_flow_that_is_there_is_left_as_it_is(b: Bench) -> None:
     assert await everything(b.store) == before
 
 
-@on_every_store
+@on_each_store
 async def test_other_flow_of_the_same_id_is_a_conflict_and_nothing_changes(b: Bench) -> None:
     await restore_history(b.store, history(), "x.jsonl")
     before = await everything(b.store)
@@ -119,7 +94,7 @@ async def test_other_flow_of_the_same_id_is_a_conflict_and_nothing_changes(b: Be
     assert await everything(b.store) == before
 
 
-@on_every_store
+@on_each_store
 async def test_flow_that_has_gone_on_since_is_there(b: Bench) -> None:
     await restore_history(b.store, history(entries=4, head="later"), "x.jsonl")
     before = await everything(b.store)
@@ -127,7 +102,7 @@ async def test_flow_that_has_gone_on_since_is_there(b: Bench) -> None:
     assert await everything(b.store) == before
 
 
-@on_every_store
+@on_each_store
 async def test_interrupted_import_is_not_run_and_is_finished_by_the_next(b: Bench) -> None:
     whole = history(entries=2 * PART + 1)
     for kept in (0, 1, PART):
@@ -160,7 +135,7 @@ async def restore_partly(store: Store, flow: FlowHistory, kept: int) -> None:
         await restore_history(Dying(), flow, "x.jsonl")  # type: ignore[arg-type]  # it stands for a store
 
 
-@on_every_store
+@on_each_store
 async def test_flow_that_is_created_meanwhile_is_not_given_the_journal(b: Bench) -> None:
     await b.store.create(new("a"))
     before = await everything(b.store)
@@ -182,7 +157,7 @@ async def test_flow_that_is_created_meanwhile_is_not_given_the_journal(b: Bench)
     assert await everything(b.store) == before
 
 
-@on_every_store
+@on_each_store
 async def test_journal_that_begins_late_begins_at_zero_with_its_cut(b: Bench) -> None:
     begins = pack(Continued("", 1, 2, 2, "{}"), 9)
     cut = Retried("", 2, 3, 2, 2, True, 2, cut=42)
@@ -194,7 +169,7 @@ async def test_journal_that_begins_late_begins_at_zero_with_its_cut(b: Bench) ->
     assert await restore_history(b.store, late, "x.jsonl") == "there"
 
 
-@on_every_store
+@on_each_store
 async def test_flow_whose_journal_began_before_is_there_in_its_own_store(b: Bench) -> None:
     held = await b.begin("a")
     await held.commit(b"[0]", b"[1]", base=1)
@@ -203,7 +178,7 @@ async def test_flow_whose_journal_began_before_is_there_in_its_own_store(b: Benc
     assert await restore_history(b.store, found, "x.jsonl") == "there"
 
 
-@on_every_store
+@on_each_store
 async def test_history_that_lacks_entries_is_refused(b: Bench) -> None:
     with pytest.raises(ValueError, match="has 3 of 5 entries"):
         await restore_history(b.store, history(length=5), "x.jsonl")
