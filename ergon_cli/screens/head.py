@@ -6,6 +6,7 @@ copied; anywhere else it is a row of label and text.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import cast
 
@@ -79,6 +80,8 @@ def _entries(view: FlowView, now: int) -> Iterator[tuple[str, str]]:
     yield "IN", _arguments(view)
     if view.error is not None:
         yield "ERROR", error_line(view.error)
+        if view.parent is None:  # a parent's retry makes a child anew
+            yield "fix:", f"ergon retry {shlex.quote(view.id)}"
     elif view.status is Status.COMPLETED:
         yield "OUT", one_line(view.result)
 
@@ -93,6 +96,8 @@ def _why(view: FlowView, now: int) -> Iterator[tuple[str, str]]:
         yield "", "raise max_entries, or change the code to continue_as_new; then it goes on by itself"
     if deepest.kind in MENDED_BY_CODE:
         yield "", "it goes on by itself once a worker serves code that fits"
+    if deepest.kind == "diverged":
+        yield "", f"to take changed code as it is: ergon retry {shlex.quote(deepest.flow_id or view.id)} --adopt"
     for aside in deepest.aside:
         yield "", f"set aside: {one_line(aside.payload)}"
     if why.fix:

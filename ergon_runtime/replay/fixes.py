@@ -6,7 +6,7 @@ import re
 from pathlib import PurePath
 from typing import assert_never
 
-from ergon_runtime.core.flows import FlowRow
+from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.replay.differences import Finding
 
 _ODD = re.compile(r"[^A-Za-z0-9]+")
@@ -15,7 +15,8 @@ _ODD = re.compile(r"[^A-Za-z0-9]+")
 def ways_out(finding: Finding, row: FlowRow) -> tuple[str, ...]:
     """What can be done, the simplest first. An ended flow needs nothing itself; flows like it may."""
     at = f" at {_short(finding.where)}" if finding.where else ""
-    adopt = () if row.status.ended else (f"for this flow alone, take the code as it is: ergon retry {row.id} --adopt",)
+    blocked = "" if row.status is Status.BLOCKED else ", once it is blocked"
+    adopt = f"for this flow alone{blocked}, take the code as it is: ergon retry {row.id} --adopt"
     if finding.difference == "result" and finding.key is not None:
         return (
             f"serve code that reads what is recorded: widen the type{at} (recorded: {finding.recorded})",
@@ -23,7 +24,7 @@ def ways_out(finding: Finding, row: FlowRow) -> tuple[str, ...]:
         )
     guard = () if finding.difference in ("end", "result") else (_guard(finding, at),)
     version = f"give the changed flow a new version: version={_next(row.version)!r}; this one goes on with the old code"
-    return (f"serve code that fits: {_fitting(finding)}", *guard, version, *adopt)
+    return (f"serve code that fits: {_fitting(finding)}", *guard, version, *(() if row.status.ended else (adopt,)))
 
 
 def _fitting(finding: Finding) -> str:

@@ -71,6 +71,7 @@ def test_inspect_of_a_diverged_flow_names_both_sides_and_the_way_on(ergon: Shell
     assert ergon("inspect", "D-4") == 0
     assert "is blocked (diverged): m; recorded step a(), the code asks for step b(), at f.py:3\n" in ergon.out
     assert "goes on by itself once a worker serves code that fits" in ergon.out
+    assert "to take changed code as it is: ergon retry D-4 --adopt" in ergon.out
     assert "fix\tergon replay D-4 -m MODULE" in ergon.out
 
 

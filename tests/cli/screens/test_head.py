@@ -66,7 +66,8 @@ def test_fork_names_the_flow_it_was_forked_from() -> None:
     ("view", "last"),
     [
         (flow(result={"ok": True}), 'OUT   {"ok": true}'),
-        (flow(status=Status.FAILED, error=BUSY), "ERROR OSError: busy"),
+        (flow(status=Status.FAILED, error=BUSY), "fix:  ergon retry A-17"),
+        (flow(status=Status.FAILED, error=BUSY, parent="P"), "ERROR OSError: busy"),
         (flow(status=Status.CANCELLED), "IN    n=1"),
         (flow(args=None), "OUT   null"),
     ],
@@ -93,4 +94,4 @@ def test_status_and_error_of_a_failed_flow_are_red() -> None:
     seen = look(80, color=True)
     lines = text(head.draw(flow(status=Status.FAILED, error=BUSY), seen), seen)
     assert "\x1b[31m  FAILED\x1b[0m" in lines[0]
-    assert lines[-1].endswith("\x1b[31mOSError: busy\x1b[0m")
+    assert lines[-2].endswith("\x1b[31mOSError: busy\x1b[0m")
