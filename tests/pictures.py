@@ -94,10 +94,10 @@ def ran() -> Store:
 
     async def scenario() -> None:
         rig = Rig(store)
-        worker = rig.start(flows.order, flows.ship, flows.label)
-        waits = await rig.scheduler.schedule(flows.order("A-17", Decimal("99.50")), id="A-17")
+        worker = rig.start(flows.purchase, flows.package, flows.sticker)
+        waits = await rig.scheduler.schedule(flows.purchase("A-17", Decimal("99.50")), id="A-17")
         await stands(waits, "waiting")
-        fails = await rig.scheduler.schedule(flows.order("A-18", Decimal("12.00")), id="A-18")
+        fails = await rig.scheduler.schedule(flows.purchase("A-18", Decimal("12.00")), id="A-18")
         await stands(fails, "failed")
         await asyncio.sleep(60)
         await worker.shutdown()

@@ -36,28 +36,28 @@ async def charge(order: str, amount: Decimal) -> Receipt:
 
 
 @step
-async def pack(order: str, parcel: int) -> dict[str, int | str]:
-    await asyncio.sleep(2.5 * parcel)
-    return {"order": order, "parcel": parcel, "grams": 750 * parcel}
+async def pack(order: str, number: int) -> dict[str, int | str]:
+    await asyncio.sleep(2.5 * number)
+    return {"order": order, "parcel": number, "grams": 750 * number}
 
 
 @step
-async def print_label(order: str, parcel: int) -> str:
+async def print_label(order: str, number: int) -> str:
     await asyncio.sleep(0.3)
-    if order == "A-18" and parcel == 2:
+    if order == "A-18" and number == 2:
         raise OSError("the printer has no paper")
-    return f"{order}/{parcel}"
+    return f"{order}/{number}"
 
 
 @flow
-async def label(order: str, parcel: int) -> str:
-    return await print_label(order, parcel)
+async def sticker(order: str, number: int) -> str:
+    return await print_label(order, number)
 
 
 @flow
-async def ship(order: str, parcel: int) -> str:
-    await pack(order, parcel)
-    return await invoke(label(order, parcel))
+async def package(order: str, number: int) -> str:
+    await pack(order, number)
+    return await invoke(sticker(order, number))
 
 
 @step
@@ -66,10 +66,10 @@ async def send_mail(text: str) -> None:
 
 
 @flow
-async def order(id: str, amount: Decimal) -> str:  # noqa: A002  what the pictures show
+async def purchase(id: str, amount: Decimal) -> str:  # noqa: A002  what the pictures show
     await check(id)
     receipt = await charge(id, amount)
-    labels = await asyncio.gather(*(invoke(ship(id, parcel)) for parcel in (1, 2)))
+    labels = await asyncio.gather(*(invoke(package(id, number)) for number in (1, 2)))
     await sleep(10)
     answer = await wait_signal("approve", Answer)
     await send_mail(f"{', '.join(labels)}: {receipt.amount}, approved by {answer.by}")

@@ -15,7 +15,7 @@ PAGE = (pictures.ROOT / "docs/inspecting.md").read_text()
 SHOWN = {
     "timeline": "waits for signal approve",
     "steps": "RESULT",
-    "tree": "A-18/ship#2/label",
+    "tree": "A-18/package#2/sticker",
     "events": "COMMIT",
     "io": '"number": 4711',
     "error": "in step print_label:",

@@ -66,14 +66,14 @@ async def book() -> str:
 
 
 @flow
-async def trip() -> str:
+async def watched_trip() -> str:
     await book()
     await sleep(30)
     return await wait_signal("go", str)
 
 
 @flow
-async def broken() -> None:
+async def watched_broken() -> None:
     raise ValueError("no luck")
 
 
@@ -98,7 +98,7 @@ def watched(*flows: Any, timeout: float | None = None) -> Callable[[Callable[...
 
 
 # --- until the end
-@watched(trip)
+@watched(watched_trip)
 async def test_watch_tells_every_entry_once_and_ends_with_the_flow(
     made: Any, handle: Any, notes: Notes, task: Any
 ) -> None:
@@ -112,7 +112,7 @@ async def test_watch_tells_every_entry_once_and_ends_with_the_flow(
     assert notes.troubles == []
 
 
-@watched(trip)
+@watched(watched_trip)
 async def test_watch_looks_each_second_while_nothing_changes(made: Any, handle: Any, notes: Notes, task: Any) -> None:
     await notes.until(lambda: seconds() > 20)
     gaps = [later.now - earlier.now for earlier, later in zip(notes.seen[5:], notes.seen[6:], strict=False)]
@@ -120,13 +120,13 @@ async def test_watch_looks_each_second_while_nothing_changes(made: Any, handle: 
     task.cancel()
 
 
-@watched(broken)
+@watched(watched_broken)
 async def test_watch_of_a_flow_that_fails_ends_with_4(made: Any, handle: Any, notes: Notes, task: Any) -> None:
     assert await task is ExitCode.FLOW_FAILED
     assert notes.seen[-1].flow.error is not None
 
 
-@watched(trip)
+@watched(watched_trip)
 async def test_watch_of_a_flow_that_is_cancelled_ends_with_4(made: Any, handle: Any, notes: Notes, task: Any) -> None:
     await notes.until(lambda: bool(notes.seen))
     await handle.cancel()
@@ -134,7 +134,7 @@ async def test_watch_of_a_flow_that_is_cancelled_ends_with_4(made: Any, handle: 
     assert notes.seen[-1].flow.status is Status.CANCELLED
 
 
-@watched(trip, timeout=10.0)
+@watched(watched_trip, timeout=10.0)
 async def test_watch_that_takes_too_long_ends_with_124(made: Any, handle: Any, notes: Notes, task: Any) -> None:
     with pytest.raises(CommandError, match="flow f has not ended in time: it is waiting") as caught:
         await task
