@@ -1,4 +1,4 @@
-"""Which flows a command for many takes: --all and its filters, in one place for `retry`, `fork` and `replay`.
+"""Which flows a command for many takes: --all and its filters, in one place for `retry`, `fork`, `replay` and `export`.
 
 A command is decorated with `@selecting` below `@shared`, and gets a `Selection` as its second parameter. The flows come
 one by one, those that are not over first, each group newest first; what changes meanwhile is for the command to see: it
@@ -164,8 +164,8 @@ def _selection(
     error: Annotated[
         list[str] | None, typer.Option("--error", metavar="TYPE", help="With --all: failed with these; repeat it.")
     ] = None,
-    since: Annotated[str | None, typer.Option(metavar="DURATION", help="With --all: younger than 2h.")] = None,
-    before: Annotated[str | None, typer.Option(metavar="DURATION", help="With --all: older than 1d.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DURATION", help="With --all: no older than this, as 2h.")] = None,
+    before: Annotated[str | None, typer.Option(metavar="DURATION", help="With --all: older than this, as 1d.")] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="With --all: the first so many.")] = None,
     sample: Annotated[int | None, typer.Option(metavar="N", min=1, help="With --all: so many at random.")] = None,
 ) -> Selection:

@@ -19,7 +19,7 @@ app = typer.Typer()
 COLUMNS = ("ID", "FLOW", "STATUS", "AGE", "WHY")
 
 
-@app.command("list", epilog="Examples: ergon list --status blocked   |   ergon list --flow OrderFlow -n 20")
+@app.command("list", epilog="\b\nExamples:\n  ergon list --status blocked\n  ergon list --flow OrderFlow -n 20")
 @shared
 async def list_flows(
     state: State,
