@@ -164,7 +164,7 @@ def _selection(
     error: Annotated[
         list[str] | None, typer.Option("--error", metavar="TYPE", help="With --all: failed with these; repeat it.")
     ] = None,
-    since: Annotated[str | None, typer.Option(metavar="DURATION", help="With --all: no older than this, as 2h.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DURATION", help="With --all: younger than this, as 2h.")] = None,
     before: Annotated[str | None, typer.Option(metavar="DURATION", help="With --all: older than this, as 1d.")] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="With --all: the first so many.")] = None,
     sample: Annotated[int | None, typer.Option(metavar="N", min=1, help="With --all: so many at random.")] = None,
