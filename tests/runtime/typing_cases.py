@@ -205,6 +205,9 @@ async def running() -> None:
         assert_type(scheduler.handle("x", int), FlowHandle[int])
         assert_type(scheduler.handle("x", list[Order]), FlowHandle[list[Order]])
         assert_type(await scheduler.handle("x", Parcel).result(), Parcel)
+        assert_type(await scheduler.retry("x", from_step="pay"), FlowHandle[Any])
+        assert_type(await scheduler.retry("x", adopt=True), FlowHandle[Any])
+        assert_type(await scheduler.fork("x", from_step="pay", id="y", results={"pay": "1"}), FlowHandle[Any])
         assert_type(await asyncio.gather(handle.result(), scheduler.handle("x", int).result()), tuple[str, int])
         assert_type(await Executor(ship("a"), store, id="x").run(), str)
         assert_type(await Executor(Order(1), store).run(), Decimal)
@@ -218,6 +221,9 @@ async def running() -> None:
         await scheduler.schedule(Renamed())  # error
         await scheduler.schedule(ship("a"), id=3)  # error
         await scheduler.schedule(ship("a"), delay="3s")  # error
+        await scheduler.retry("x", "pay")  # error
+        await scheduler.fork("x")  # error
+        await scheduler.fork("x", from_step="pay", results={"pay": 1})  # error
         await handle.result(timeout="3s")  # error
         number: int = await handle.result()  # error
         Executor(Order, store)  # error
