@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from contextvars import Context
+from contextlib import redirect_stdout
 from dataclasses import replace
+from functools import partial
+from io import StringIO
 from typing import TypeAlias
 
 from ergon_runtime.core.faults import Fault, FaultKind
@@ -19,6 +20,7 @@ from ergon_runtime.replay.rehearsal import Rehearsal
 from ergon_runtime.replay.report import ComparedRow, ReplayReport, Verdict
 from ergon_runtime.replay.rows import compared_rows, unfit_rows
 from ergon_runtime.stores.contract import Store
+from ergon_runtime.turns import in_callback
 
 Find: TypeAlias = Callable[[str, str | None], FlowDefinition | None]
 """Gives the flow type of exactly this name and version, or None."""
@@ -48,7 +50,7 @@ async def replay_history(history: FlowHistory, find: Find, *, check_result: bool
     except Fault as fault:
         return await _explained(rehearsal, fault)
     finally:
-        _evict(rehearsal.machine)
+        await in_callback(rehearsal.machine.evict)  # here, so that what its code prints is where the caller wants it
     return _report(row, rehearsal, None)
 
 
@@ -71,7 +73,7 @@ async def _explained(rehearsal: Rehearsal, fault: Fault) -> ReplayReport:
             return report
         return _with_finding(report, rehearsal.row, finding, compared_rows(rehearsal, diagnosis, finding))
     finally:
-        _evict(diagnosis)
+        await in_callback(partial(_evict_quietly, diagnosis))
 
 
 def _with_finding(report: ReplayReport, row: FlowRow, finding: Finding, rows: tuple[ComparedRow, ...]) -> ReplayReport:
@@ -89,9 +91,9 @@ def _with_finding(report: ReplayReport, row: FlowRow, finding: Finding, rows: tu
     )
 
 
-def _evict(machine: FlowMachine) -> None:
-    """End what still waits, from a plain callback (L4)."""
-    asyncio.get_running_loop().call_soon(machine.evict, context=Context())
+def _evict_quietly(machine: FlowMachine) -> None:
+    with redirect_stdout(StringIO()):  # what the code prints was printed once
+        machine.evict()
 
 
 def _report(row: FlowRow, rehearsal: Rehearsal | None, fault: Fault | None) -> ReplayReport:

@@ -120,7 +120,7 @@ class Asked:
     """An operation that the code asks for where it no longer agrees with the journal, or after that.
 
     `since` and `moment` order the asking and the answer; without an answer they are one. `index` is the place of the
-    answer among the strict records.
+    answer among the strict records. `given_up`: the code waited for it no longer, and went on.
     """
 
     op: Op
@@ -129,6 +129,7 @@ class Asked:
     line: str | None = None
     index: int | None = None
     how: How | None = None
+    given_up: bool = False
 
 
 def bare(key: str) -> str:
@@ -192,6 +193,11 @@ class Diagnosis(ReplayMachine):
 
     def see(self, kind: str, key: str) -> Mark | None:
         return None if kind == ChildCreated.kind else super().see(kind, key)
+
+    def abandon(self, op: Op) -> None:
+        if (asked := self._of.get(id(op))) is not None and not self.done:
+            asked.given_up = True
+        super().abandon(op)
 
     def stop_step(self, op: StepOp) -> None:
         super().stop_step(op)

@@ -108,15 +108,18 @@ class _Columns:
             cell = self._cell(each)
             yield replace(cell, where=cell.where or finding.where) if n == 0 else cell
         if diagnosis.done:
-            said = finding.current[0] if self._rehearsal.machine.done and finding.current else "the end"
-            own = finding.difference not in ("end", "result")
-            yield _Cell(END, said, where=diagnosis.returned.line or finding.where, own=own)
+            ends_there = self._rehearsal.machine.done and bool(finding.current)
+            said = finding.current[0] if ends_there else "the end"
+            where = finding.where if ends_there and finding.where else diagnosis.returned.line or finding.where
+            yield _Cell(END, said, where=where, own=finding.difference not in ("end", "result"))
 
     def _shows(self, asked: Asked) -> bool:
         """Whether it belongs in the columns: it was answered, or stands where they differ. The alarms of timeouts, and
-        what was asked for before, wait aside; so does what both wait for."""
+        what was asked for before, wait aside; so does what both wait for, and what was given up, as no journal has it."""
         if asked.index is not None or asked.how is not None:
             return True
+        if asked.given_up:
+            return self._diagnosis.words(asked.op) == self._finding.current[0]
         if self._diagnosis.open.holds(asked.op) and self._rehearsal.was_asked(asked.op):
             self._waits.append(asked)
             return False

@@ -43,5 +43,6 @@ class LastLine:
 
     def _traced(self, frame: FrameType, event: str, arg: object) -> Any:
         if event == "return":
-            self.line = line_of(frame)
+            # Python knows no line where it raises anew what an `except*` has left.
+            self.line = line_of(frame) if isinstance(frame.f_lineno, int) else None
         return self._traced

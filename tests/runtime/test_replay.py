@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -278,6 +280,33 @@ def test_replay_leaves_out_a_cancel_that_came_while_no_code_ran() -> None:
         assert ended.status is Status.CANCELLED
         assert (await replay_flow(store, ended, registry.get)).verdict == "same"
         assert row.length + 1 == ended.length
+
+    asyncio.run(scenario())
+
+
+def test_what_code_prints_as_it_leaves_memory_is_printed_within_the_replay_and_once() -> None:
+    async def tidies(n: int) -> int:
+        try:
+            await charge(n)
+            return await wait_signal("go", int)
+        finally:
+            print("tidied")
+
+    async def tidies_another(n: int) -> int:
+        try:
+            await charge(n + 1)
+            return await wait_signal("go", int)
+        finally:
+            print("tidied")
+
+    async def scenario() -> None:
+        store = MemoryStore()
+        row = await record(store, tidies, ends=False)
+        for code, verdict in ((tidies, "same"), (tidies_another, "diverged")):
+            with registry.isolated(), redirect_stdout(StringIO()) as printed:
+                order(code)
+                report = await replay_flow(store, row, registry.get)
+            assert (report.verdict, printed.getvalue()) == (verdict, "tidied\n")
 
     asyncio.run(scenario())
 

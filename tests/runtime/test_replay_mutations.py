@@ -188,6 +188,7 @@ def check_columns(report: ReplayReport, status: Status) -> None:
     assert not any((report.recorded or "").startswith(f"{said} =") for said in report.delivered)
     row = report.rows[first]
     assert report.recorded in (row.recorded, None) or report.current[0] == row.current
+    assert row.current != report.current[0] or row.where == report.where
     assert len(report.rows) <= first + 5
     assert len(report.fixes) >= 2
     adopt = "for this flow alone, once it is blocked, take the code as it is: ergon retry f --adopt"

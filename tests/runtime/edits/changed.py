@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from tests.runtime.edits.flows import CHILDREN, CLASS, GROUP, HELPERS, LOOP, ORDER, PARALLEL, RACE, TRANSFER, UNEVEN
+from tests.runtime.edits.flows import (
+    CHILDREN,
+    CLASS,
+    FASTEST,
+    GROUP,
+    HELPERS,
+    LOOP,
+    ORDER,
+    PARALLEL,
+    RACE,
+    TRANSFER,
+    UNEVEN,
+)
 from tests.runtime.edits.table import CHARGE, PACK, SHIP, Mutation, line
 
 CHANGED = [
@@ -193,6 +205,16 @@ CHANGED = [
         "timer timeout",
         'step dawdle("n":1)',
         says="the code no longer asks for timer timeout",
+    ),
+    Mutation(
+        "an argument changed before a race",
+        FASTEST,
+        line("await charge(n)"),
+        line("await charge(n + 1)  # here"),
+        "arguments",
+        "charge",
+        CHARGE,
+        'step charge("n":2)',
     ),
     # --- kind
     Mutation(

@@ -40,6 +40,12 @@ COLUMNS = {
         3 = step 1/pack("n":1) | step 1/pack("n":1)
           = signal go | signal go
         """,
+    "an argument changed before a race, waits": """
+        1 ! step charge("n":1) | step charge("n":2)
+        2 = step 2/pack("n":1) | step 2/pack("n":1)
+        3 = step ship("n":1) | step ship("n":1)
+          = signal go | signal go
+        """,
     "another round of a loop at its start, ends": """
           ! - | step charge("n":0)
         1 ! step charge("n":1) | step charge#2("n":1)

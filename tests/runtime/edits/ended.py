@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.runtime.edits.flows import ASKS, CATCHES, CLEANS, FAILS, ORDER, ROUNDS, SERIAL
+from tests.runtime.edits.flows import ASKS, CATCHES, CLEANS, FAILS, FAILS_TOGETHER, ORDER, ROUNDS, SERIAL
 from tests.runtime.edits.table import ENDS, GO, PACK, SHIP, Mutation, line
 
 ENDED = [
@@ -37,6 +37,20 @@ ENDED = [
         "audit",
         'step audit("n":1)',
         "the end (failed: ValueError: no 1)",
+    ),
+    Mutation(
+        "errors of a group that are no longer caught",
+        FAILS_TOGETHER,
+        line("    async with asyncio.TaskGroup() as group:")
+        + line("        group.create_task(refuse(n))")
+        + line("except* ValueError:"),
+        line("    async with asyncio.TaskGroup() as group:  # here")
+        + line("        group.create_task(refuse(n))")
+        + line("except* KeyError:"),
+        "end",
+        "audit",
+        'step audit("n":1)',
+        "the end (failed: ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception))",
     ),
     Mutation(
         "a new life sooner",

@@ -114,6 +114,27 @@ async def main(n: int) -> int:
     await ship(n)
     return await wait_signal("go", int)
 """
+FASTEST = """
+@flow
+async def main(n: int) -> int:
+    await charge(n)
+    late = asyncio.create_task(sleep(900))
+    soon = asyncio.create_task(pack(n))
+    await asyncio.wait([late, soon], return_when=asyncio.FIRST_COMPLETED)
+    late.cancel()
+    await ship(n)
+    return await wait_signal("go", int)
+"""
+FAILS_TOGETHER = """
+@flow
+async def main(n: int) -> int:
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(refuse(n))
+    except* ValueError:
+        await audit(n)
+    return await wait_signal("go", int)
+"""
 GROUP = """
 async def branch(n: int) -> int:
     await charge(n)
