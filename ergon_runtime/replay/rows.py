@@ -115,7 +115,7 @@ class _Columns:
 
     def _shows(self, asked: Asked) -> bool:
         """Whether it belongs in the columns: it was answered, or stands where they differ. The alarms of timeouts, and
-        what was asked for before, wait aside; so does what both wait for, and what was given up, as no journal has it."""
+        what was asked for before, wait aside; so does what both wait for, and what was given up: no journal has it."""
         if asked.index is not None or asked.how is not None:
             return True
         if asked.given_up:
