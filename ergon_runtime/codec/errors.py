@@ -24,7 +24,7 @@ _NOTES = 32
 _LONGEST_TEXT = 16 * 1024
 _LONGEST_VALUE = 64 * 1024
 _LONGEST_ERROR = 512 * 1024
-_OURS: Final = frozenset({"ergon_runtime", "ergon_cli", "asyncio"})
+_OURS: Final = frozenset({"ergon_runtime", "ergon_cli", "asyncio", "concurrent"})
 _VALUES: Final = Tagger(limits=Limits(max_bytes=_LONGEST_VALUE, max_depth=DEFAULT_LIMITS.max_depth // 2))
 
 BUILTIN_STATE: Final[dict[type[BaseException], tuple[str, ...]]] = {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -103,6 +105,17 @@ def test_text_that_utf8_cannot_hold_is_shown_escaped() -> None:
 
 def raise_it() -> None:
     raise Declined("order A was declined")
+
+
+def test_traceback_of_what_ran_in_a_thread_of_a_pool_begins_with_the_users_line() -> None:
+    def charge() -> None:
+        raise ConnectionError("busy")
+
+    with ThreadPoolExecutor(1) as pool:
+        error = pool.submit(charge).exception()
+    assert error is not None
+    trace = describe_error(encode_error(error)).traceback or ""
+    assert re.findall(r'File "(.+)", line \d+, in (\w+)', trace) == [(__file__, "charge")]
 
 
 def test_traceback_shows_user_frames_only() -> None:
