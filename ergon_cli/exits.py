@@ -6,6 +6,7 @@ Code that knows what went wrong raises `CommandError`; errors of the runtime are
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from enum import IntEnum
@@ -92,6 +93,9 @@ def as_command_error(error: BaseException) -> CommandError:
             return CommandError(code_of(error), error.reason, error.fix)
         case ErgonError():
             return CommandError(code_of(error), str(error) or type(error).__name__)
+        case OSError(errno=errno.ENOSPC):
+            said = f"cannot write the output: {error.strerror}"
+            return CommandError(ExitCode.UNEXPECTED, said, "make room, or write it elsewhere")
         case _:
             said = f"unexpected {type(error).__name__}: {error}"
             return CommandError(

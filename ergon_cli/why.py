@@ -7,6 +7,9 @@ from typing import assert_never
 from ergon_cli.text import duration
 from ergon_runtime.view import ErrorInfo, Why, iso
 
+CHAIN = 3
+"""Of children that wait for each other, so many between the first and the last are not named, but counted."""
+
 
 def why_line(why: Why, now: int) -> str:
     """Why a flow is not over, in one line. `now` is the store's time."""
@@ -16,8 +19,7 @@ def why_line(why: Why, now: int) -> str:
         case "timer":
             return f"waits until {_at(why.due, now)}{_also(why)}"
         case "child":
-            cause = f", which {why_line(why.cause, now)}" if why.cause else ""
-            return f"waits for child {why.child}{_since(why, now)}{_limit(why, now)}{cause}{_also(why)}"
+            return f"waits for child {why.child}{_since(why, now)}{_limit(why, now)}{_cause(why, now)}{_also(why)}"
         case "retry":
             tried = f" after try {why.attempt}" if why.attempt else ""
             said = f" ({error_line(why.error)})" if why.error else ""
@@ -35,6 +37,18 @@ def why_line(why: Why, now: int) -> str:
             return f"is blocked ({why.kind}): {why.message}{_sides(why)}"
         case _:
             assert_never(why.kind)
+
+
+def _cause(why: Why, now: int) -> str:
+    """Why the child that is waited for has not ended; of a long chain of children the last alone."""
+    if why.cause is None:
+        return ""
+    last, between = why.cause, 0
+    while last.kind == "child" and last.cause is not None and last.cause.kind == "child":
+        last, between = last.cause, between + 1
+    if between < CHAIN:
+        return f", which {why_line(why.cause, now)}"
+    return f", which leads over {between} more to child {last.child}{_cause(last, now)}"
 
 
 def error_line(error: ErrorInfo) -> str:

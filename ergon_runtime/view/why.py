@@ -64,7 +64,23 @@ def why_of(row: FlowRow, note: Note, scene: Scene) -> Why | None:
 
 def signal_fix(flow_id: str, name: str) -> str:
     """The command that sends a flow the signal it waits for."""
-    return f"ergon signal {shlex.quote(name)} PAYLOAD --flow {shlex.quote(flow_id)}"
+    return f"ergon signal {_quoted(name)} PAYLOAD --flow {shlex.quote(flow_id)}"
+
+
+def _quoted(text: str) -> str:
+    """Text as one word of a shell; what a terminal does not show as it is, written as bash and zsh read it."""
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(_escaped(char) for char in text) + "'"
+
+
+def _escaped(char: str) -> str:
+    if char in "\\'":
+        return f"\\{char}"
+    if char.isprintable():
+        return char
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x80 else f"\\U{code:08x}"
 
 
 def running_why(why: Why, steps: Iterable[StepView], life: int, *, all_told: bool) -> Why:

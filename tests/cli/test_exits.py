@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -36,6 +38,15 @@ def test_code_of_error_is_that_of_its_class(error: Exception, code: int) -> None
 def test_error_text_names_cause_then_fix() -> None:
     error = CommandError(ExitCode.USAGE, "no module 'flosw'", "did you mean: flows")
     assert error_text(error) == "error: no module 'flosw'\n  did you mean: flows"
+
+
+def test_full_disk_is_named_and_not_called_unexpected() -> None:
+    error = as_command_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    assert error.code is ExitCode.UNEXPECTED
+    assert (
+        error_text(error)
+        == f"error: cannot write the output: {os.strerror(errno.ENOSPC)}\n  make room, or write it elsewhere"
+    )
 
 
 def test_error_text_of_many_lines_keeps_six_with_the_hint() -> None:

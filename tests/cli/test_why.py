@@ -23,7 +23,7 @@ from ergon_runtime.stores.redis.address import parse_redis
 from ergon_runtime.stores.redis.store import RedisStore
 from ergon_runtime.stores.rules import utc_now
 from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore
-from ergon_runtime.view import FlowView, iso, view_flow, view_row
+from ergon_runtime.view import FlowView, Why, iso, view_flow, view_row
 from ergon_runtime.view.model import BLOCKED_KINDS, WhyKind
 from tests.cli.shell import Shell
 from tests.redis_server import shared_server
@@ -282,6 +282,21 @@ def test_every_kind_has_a_flow_that_stands_for_it() -> None:
     waiting = {"signal", "timer", "child", "retry", "queued", "no_worker", "running", "lease_expired"}
     kinds = {case.kind for case in CASES} | {"child" for case in CASES if case.flow.startswith("child-")}
     assert kinds == waiting | set(BLOCKED_KINDS)
+
+
+@pytest.mark.parametrize(
+    ("depth", "line"),
+    [
+        (1, "waits for child c1, which waits for signal go"),
+        (3, "waits for child c1, which waits for child c2, which waits for child c3, which waits for signal go"),
+        (5, "waits for child c1, which leads over 3 more to child c5, which waits for signal go"),
+    ],
+)
+def test_of_a_long_chain_of_children_the_first_and_the_last_are_named(depth: int, line: str) -> None:
+    why = Why("signal", name="go")
+    for number in range(depth, 0, -1):
+        why = Why("child", child=f"c{number}", cause=why)
+    assert why_line(why, 0) == line
 
 
 @KINDS

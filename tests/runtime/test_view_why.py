@@ -14,6 +14,7 @@ from ergon_runtime.core.entries import (
 from ergon_runtime.core.flows import Message, Status, WorkerRow
 from ergon_runtime.view import FlowView, Why, iso, view_row
 from ergon_runtime.view.model import WhyKind
+from ergon_runtime.view.why import signal_fix
 from tests.runtime.views import LEASE, START, STARTED, Scene, error, run, tried, waits
 
 
@@ -76,6 +77,11 @@ def test_why_signal_has_name_since_timeout_and_fix() -> None:
         assert why.also == ()
 
     run(scenario(Scene()))
+
+
+def test_command_for_a_signal_that_no_terminal_shows_is_written_for_bash() -> None:
+    assert signal_fix("a", "it's 中") == """ergon signal 'it'"'"'s 中' PAYLOAD --flow a"""
+    assert signal_fix("a", "\x1b\u202eit's\\") == r"ergon signal $'\x1b\U0000202eit\'s\\' PAYLOAD --flow a"
 
 
 def test_why_signal_shows_messages_that_did_not_fit() -> None:
