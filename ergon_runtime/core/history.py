@@ -9,7 +9,7 @@ and so idempotency keys, of its own; its journal begins with a copy of the other
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias, assert_never
+from typing import TypeAlias, TypeGuard, assert_never
 
 from ergon_runtime.core.entries import (
     Adopted,
@@ -119,6 +119,7 @@ class History:
             case Adopted():
                 self.attempt, self.begins = marker.attempt, marker.at
             case Forked():  # what the other has begun is the other's, and so are its arguments
+                self._past = [one for one in self._past if not self._runs_on(one.entry)]
                 self.attached, self.open_starts, self.args = {}, set(), None
                 self.attempt, self.begins = 1, marker.at
             case _:
@@ -128,12 +129,19 @@ class History:
     def _forget(self) -> None:
         self.pool, self.attached, self.open_starts, self._past = {}, {}, set(), []
 
+    def _runs_on(self, entry: Entry) -> bool:
+        """Whether this made a child that is not remembered as completed."""
+        return isinstance(entry, ChildCreated) and (entry.key, entry.digest) not in self.pool
+
     def _cut(self, end: int) -> None:
-        """Remember only what was recorded before this sequence; starts stay open wherever they are (T5)."""
-        kept, starts = [record for record in self._past if record.seq < end], self.open_starts
+        """Remember only what was recorded before this sequence, and how the detached children made before it have
+        ended: that comes only once. Starts stay open wherever they are (T5)."""
+        past, starts = self._past, self.open_starts
+        made = {one.entry.child for one in past if one.seq < end and _is_detached(one.entry)}
         self._forget()
-        for record in kept:
-            self._remember(record)
+        for one in past:
+            if one.seq < end or (isinstance(one.entry, ChildEnded) and one.entry.child in made):
+                self._remember(one)
         self.open_starts = starts
 
     def _remember(self, record: Recorded) -> None:
@@ -178,6 +186,10 @@ class History:
                 pass
             case _:
                 assert_never(entry)
+
+
+def _is_detached(entry: Entry) -> TypeGuard[ChildCreated]:
+    return isinstance(entry, ChildCreated) and entry.detached
 
 
 def is_delivered(entry: Entry) -> bool:

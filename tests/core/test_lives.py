@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ergon_runtime.core.entries import Adopted, ChildCreated, Continued, Forked, Retried
+import pytest
+
+from ergon_runtime.core.entries import Adopted, ChildCreated, ChildEnded, Continued, Forked, Retried
+from ergon_runtime.core.flows import Status
 from tests.core.test_history import AGAIN, BEGIN, BEGUN, GOOD, history
 
 OPERATED = Retried("", 90, 3, 1, 1, keep=True, due=90, operator=True)
@@ -33,6 +36,26 @@ def test_m3_cut_before_its_creation_lets_a_detached_child_go() -> None:
     journal = (BEGIN, GOOD, created, AGAIN)
     assert history(*journal, replace(OPERATED, cut=3)).attached
     assert not history(*journal, replace(OPERATED, cut=2)).attached
+
+
+@pytest.mark.parametrize(("status", "kept"), [(Status.COMPLETED, 1), (Status.FAILED, 0)])
+def test_m3_cut_before_its_end_remembers_how_a_detached_child_has_ended(status: Status, kept: int) -> None:
+    created = ChildCreated("kid", 1, "d", "f/kid", "kid", None, "[]", detached=True)
+    end = ChildEnded("kid", 1, "d", "m", "f/kid", status, "1", None)
+    journal = (BEGIN, created, GOOD, end, AGAIN)
+    once = history(*journal, replace(OPERATED, cut=2))
+    twice = history(*journal, replace(OPERATED, cut=2), replace(AGAIN, life=4), replace(OPERATED, life=5, cut=2))
+    for found in (once, twice):
+        assert (len(found.pool), len(found.attached)) == (kept, kept)
+    assert history(*journal, replace(OPERATED, cut=1)).pool == {}
+    attended = (BEGIN, replace(created, detached=False), GOOD, end, AGAIN)
+    assert history(*attended, replace(OPERATED, cut=2)).pool == {}
+
+
+def test_m3_cut_before_a_fork_brings_back_no_detached_child_of_the_other() -> None:
+    created = ChildCreated("kid", 1, "d", "other/kid", "kid", None, "[]", detached=True)
+    forked = Forked("", 80, 2, 1, "other", 3)
+    assert history(BEGIN, created, GOOD, forked, replace(OPERATED, cut=2)).attached == {}
 
 
 def test_t5_open_start_outlives_a_cut_before_it() -> None:

@@ -248,3 +248,26 @@ def test_k4_children_of_an_ended_life_are_made_anew() -> None:
         return await planned(here, flow_id)
 
     virtual(main)
+
+
+@pytest.mark.parametrize(("breaks", "ran"), [("charge", 2), ("send", 1)])
+def test_m3_cut_between_a_detached_child_and_its_end_remembers_one_that_completed(breaks: str, ran: int) -> None:
+    @flow
+    async def op_far_child() -> str:
+        return await op_charge("kid")
+
+    @flow
+    async def op_far_parent() -> str:
+        kid = invoke(op_far_child(), detached=True)
+        await op_reserve("a")
+        return await op_send(await kid)
+
+    async def main() -> None:
+        async with rig(op_far_parent, op_far_child) as here:
+            await failed(here, op_far_parent(), breaks)
+            plan = await retried(here, from_step="op_reserve")
+            assert ("op_far_child" in [each.key for each in plan.again]) is (ran == 2)
+            assert await here.scheduler.handle("f").result(timeout=60) == "send:charge:kid"
+            assert (runs["charge"], runs["reserve"]) == (ran, 2)
+
+    virtual(main)

@@ -12,6 +12,7 @@ from random import Random
 from ergon_runtime.codec import digest
 from ergon_runtime.core.entries import (
     AttemptFailed,
+    ChildCreated,
     ChildEnded,
     Entry,
     Forked,
@@ -63,11 +64,14 @@ def own(journal: Sequence[Recorded]) -> Sequence[Recorded]:
 
 
 def kept(journal: Sequence[Recorded]) -> list[tuple[int, int, Entry]]:
-    """(life, epoch, entry) of each entry that no retry has cut off."""
+    """(life, epoch, entry) of each entry that no retry has cut off. A detached child's end stays with its creation."""
     gone: set[int] = set()
     for record in journal:
         if isinstance(record.entry, Retried) and record.entry.cut is not None:
             gone.update(range(record.entry.cut, record.seq))
+    created = [each for each in journal if each.seq not in gone and isinstance(each.entry, ChildCreated)]
+    far = {each.entry.child for each in created if isinstance(each.entry, ChildCreated) and each.entry.detached}
+    gone -= {each.seq for each in journal if isinstance(each.entry, ChildEnded) and each.entry.child in far}
     return [row for record, row in zip(journal, lives(journal), strict=True) if record.seq not in gone]
 
 
