@@ -67,6 +67,18 @@ class Screen:
         text.no_wrap, text.overflow = True, "crop"
         self._live.update(text, refresh=True)
 
+    def suspended(self) -> None:
+        """Ctrl-Z: give the terminal back to the shell, stop, and take it again when the shell lets us go on."""
+        loop, console = asyncio.get_running_loop(), self._live.console
+        console.set_alt_screen(False)
+        console.show_cursor(True)
+        loop.remove_signal_handler(signal.SIGTSTP)
+        signal.raise_signal(signal.SIGTSTP)  # here we stand still
+        loop.add_signal_handler(signal.SIGTSTP, self.suspended)
+        console.set_alt_screen(True)
+        console.show_cursor(False)
+        self.resized()
+
     def leave(self) -> None:
         """Print the last screen where it stays."""
         if self._seen is not None:
@@ -99,11 +111,16 @@ def screen(draw: Draw, look: Callable[[int], Look]) -> Generator[Screen]:
     made = Screen(live, draw, look)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGWINCH, made.resized)
+    suspends = signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL  # a shell without jobs has it ignored
+    if suspends:
+        loop.add_signal_handler(signal.SIGTSTP, made.suspended)
     try:
         with live:
             yield made
     finally:
         loop.remove_signal_handler(signal.SIGWINCH)
+        if suspends:
+            loop.remove_signal_handler(signal.SIGTSTP)
         made.leave()
 
 

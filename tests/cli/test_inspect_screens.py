@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from ergon_cli.app import main
+from ergon_cli.live import screen
 from ergon_cli.screens import VIEWS, ViewName
+from ergon_cli.screens.look import Line, Look
 from ergon_runtime import Status, Store
 from ergon_runtime.core.entries import Outcome
 from tests.cli.shell import Shell, in_store
@@ -86,6 +90,29 @@ def test_terminal_without_colour_gets_no_escapes(name: str, value: str, environ:
     environ.setattr(sys, "stdout", terminal)
     assert main(["inspect", "A-17"]) == 0
     assert b"\x1b" not in terminal.written()
+
+
+def test_suspended_watch_gives_the_terminal_back_and_takes_it_again(environ: pytest.MonkeyPatch) -> None:
+    terminal, stopped = Terminal("utf-8"), list[tuple[int, object, bytes]]()
+
+    async def draw(seen: object, look: Look) -> list[Line]:
+        return []
+
+    def stop(number: int) -> None:
+        stopped.append((number, signal.getsignal(number), terminal.written()))
+
+    async def scenario() -> None:
+        with screen(draw, Look) as watcher:
+            watcher.suspended()
+            assert terminal.written().endswith(b"\x1b[?1049h\x1b[H\x1b[?25l")
+
+    environ.setattr(sys, "stdout", terminal)
+    environ.setattr(signal, "raise_signal", stop)
+    asyncio.run(scenario())
+    ((number, handler, shown),) = stopped
+    assert (number, handler) == (signal.SIGTSTP, signal.SIG_DFL)
+    assert shown.endswith(b"\x1b[?1049l\x1b[?25h")
+    assert signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL
 
 
 def always(stream: object) -> bool:
