@@ -11,13 +11,14 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 
 import typer
 
 from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.hashseed import VARIABLE
 from ergon_cli.recordings import read_recordings
+from ergon_cli.text import json_line
 from ergon_runtime.histories import MAX_LINE, FlowHistory
 from ergon_runtime.replay import ReplayReport
 
@@ -36,6 +37,20 @@ def histories_of_part(files: Sequence[str]) -> Iterator[FlowHistory]:
     for found in read_recordings(files):
         if isinstance(found, FlowHistory) and found.hash_seed == seed:
             yield found
+
+
+@contextlib.contextmanager
+def telling() -> Generator[Callable[[ReplayReport], None]]:
+    """Gives what tells a report to the one that merges. All else that goes to standard output meanwhile and later,
+    past `sys.stdout` too and from processes that flow code starts, goes to stderr."""
+    with open(os.dup(1), "w", encoding="utf-8") as pipe:
+        os.dup2(2, 1)
+
+        def tell(report: ReplayReport) -> None:
+            pipe.write(json_line(report.to_json()) + "\n")
+            pipe.flush()
+
+        yield tell
 
 
 async def reports_by_seed(files: Sequence[str], seeds: Sequence[str]) -> AsyncGenerator[ReplayReport | CommandError]:

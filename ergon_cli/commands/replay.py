@@ -17,12 +17,11 @@ from ergon_cli.hashseed import under_hash_seed
 from ergon_cli.loading import find_flow, load_flows
 from ergon_cli.options import State, shared
 from ergon_cli.recordings import are_recordings, survey
-from ergon_cli.render import say_json
 from ergon_cli.replaying import Wish, go_through, replayed
 from ergon_cli.selecting import Selection, selecting
 from ergon_cli.sources import flows_in_files, flows_matching, flows_named
 from ergon_cli.stores import existing_store
-from ergon_cli.under_seeds import histories_of_part, is_part
+from ergon_cli.under_seeds import histories_of_part, is_part, telling
 from ergon_runtime import registry
 
 app = typer.Typer()
@@ -80,9 +79,10 @@ async def _replay_files(files: list[str], state: State, wish: Wish) -> ExitCode:
     """Replay histories of files, each under the hash seed that it was recorded under; no store is needed."""
     config, held = state.load(memory=True), survey(files)
     if is_part():
-        load_flows(config, registry)
-        for history in histories_of_part(files):
-            say_json((await replayed(history, wish)).to_json())
+        with telling() as tell:
+            load_flows(config, registry)
+            for history in histories_of_part(files):
+                tell(await replayed(history, wish))
         return ExitCode.OK
     if len(held.seeds) < 2:
         for seed in held.seeds:

@@ -80,6 +80,13 @@ def test_module_that_fails_for_several_seeds_is_an_import_error_told_once(files:
     assert done.stderr.count("error:") == 1
 
 
+def test_what_modules_write_past_python_is_no_report_of_a_seed(files: Path) -> None:
+    loud = FLOWS + "import atexit\nos.write(1, b'past it\\n')\natexit.register(print, 'the end')\n"
+    done = run("replay", "races.jsonl", "dag.jsonl", flows=loud)
+    assert (done.returncode, done.stdout) == (0, "2 flows replayed: 2 same\n"), done.stderr
+    assert sorted(done.stderr.splitlines()) == sorted(2 * ["past it", "the end"] + ["seed 1", "seed 2"])
+
+
 # --- in this process, which is under the seed of the files
 @pytest.fixture
 def here(ergon: Shell, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
