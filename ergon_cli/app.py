@@ -137,6 +137,7 @@ def report(error: Exception, *, as_json: bool) -> int:
             return ExitCode.INTERRUPTED
         case typer.TyperException():
             said = error.format_message().rstrip(".")
+            said = said.replace(": Value error, ", ": ").replace(": Input should be ", ": it should be ")  # pydantic's
             path = getattr(getattr(error, "ctx", None), "command_path", "ergon")
             shown = CommandError(ExitCode.USAGE, said[:1].lower() + said[1:], f"see: {path} --help")
         case _:

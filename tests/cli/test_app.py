@@ -136,6 +136,18 @@ def test_wrong_usage_is_exit_2_in_our_form(args: list[str], said: str, capsys: p
     assert err.startswith(("error: ", '{"error"'))
 
 
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("Value error, 'foo' is not one of 'a', 'b'", "'foo' is not one of 'a', 'b'"),
+        ("Input should be greater than or equal to 1", "it should be greater than or equal to 1"),
+    ],
+)
+def test_refused_value_is_told_in_few_words(told: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert entry.report(typer.BadParameter(told, param_hint="--view"), as_json=False) == 2
+    assert capsys.readouterr().err.startswith(f"error: invalid value for --view: {said}\n")
+
+
 def test_every_command_has_the_help_that_the_table_says() -> None:
     for verb, (module, line) in TABLE.items():
         app = import_module(module).app
