@@ -94,6 +94,7 @@ async def plan_retry(store: Store, row: FlowRow, *, from_step: str | None = None
     Raises OperatorRefused, StoreError.
     """
     _check(row, from_step, adopt)
+    await _check_whole(store, row)
     plan = RetryPlan(row.id, row.type, row.version, row.status, row.head, "again", parent=row.parent)
     if row.status is Status.BLOCKED and from_step is None and not adopt:
         return replace(plan, note=_unblocked(row), keeps=await _successes(store, row))
@@ -169,6 +170,13 @@ def _check(row: FlowRow, from_step: str | None, adopt: bool) -> None:
             raise OperatorRefused(row.id, said, f"ergon retry {flow}")
         case Status.BLOCKED | Status.FAILED | Status.CANCELLED:
             return
+
+
+async def _check_whole(store: Store, row: FlowRow) -> None:
+    """Refuse a flow whose import was interrupted (P8): its row is there, and not all of its journal."""
+    if row.length and not await store.journal(row.id, row.length - 1, 1):
+        said = f"flow {row.id} has not all of its journal: an import was interrupted; import it again"
+        raise OperatorRefused(row.id, said, "ergon import FILE")
 
 
 def _check_once(row: FlowRow, found: Sequence[Named], before: History, after: History) -> None:

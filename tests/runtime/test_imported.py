@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
+import pytest
+
+from ergon_runtime import open_store
 from ergon_runtime.definitions import flow, registry, step
+from ergon_runtime.errors import OperatorRefused, StoreUnavailable
 from ergon_runtime.histories import FlowHistory, read_history, restore_history
-from ergon_runtime.operators import plan_retry, retry_flow
+from ergon_runtime.operators import RetryPlan, plan_retry, retry_flow
 from ergon_runtime.primitives import continue_as_new, invoke, sleep, wait_signal
 from ergon_runtime.replay import replay_flow, replay_history
+from ergon_runtime.stores.contract import Store
+from ergon_runtime.stores.records import JournalPart, Record
 from tests.runtime.rigs import rig, stands, virtual
 
 ran: list[str] = []
@@ -79,3 +86,34 @@ def test_imported_flow_replays_as_its_history_does() -> None:
                 assert (here.delivered, here.total) == (at_home.delivered, at_home.total)
 
     virtual(main)
+
+
+def test_p8_flow_whose_import_was_interrupted_is_not_let_go_before_it_is_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    history = virtual(recorded)[2]
+
+    async def main() -> None:
+        async with open_store(f"sqlite:///{tmp_path}/look.db") as store:
+            restore = type(store).restore
+
+            async def dies(there: Store, piece: Record | JournalPart) -> None:
+                if isinstance(piece, JournalPart):
+                    raise StoreUnavailable("killed here")
+                await restore(store, piece)
+
+            async def plan() -> RetryPlan:
+                row = await store.get("p/moved")
+                assert row is not None
+                return await plan_retry(store, row)
+
+            with monkeypatch.context() as now:
+                now.setattr(type(store), "restore", dies)
+                with pytest.raises(StoreUnavailable):
+                    await restore_history(store, history, "x.jsonl")
+            with pytest.raises(OperatorRefused, match="an import was interrupted"):
+                await plan()
+            assert await restore_history(store, history, "x.jsonl") == "finished"
+            assert (await plan()).action == "again"
+
+    asyncio.run(main())
