@@ -18,8 +18,14 @@ from typing import Any
 
 PATIENCE = 60.0
 """Seconds after which what a test waits for does not come any more."""
-TAKE = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-"""Makes the terminal the new session's own, so that Ctrl-C and changes of its size reach the command."""
+TAKE = """
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Makes the terminal the new session's own, so that Ctrl-C and changes of its size reach the command. Tests that run in
+the background of a script have inherited that Ctrl-C is ignored."""
 
 
 class Terminal:

@@ -89,6 +89,7 @@ def test_list_on_a_terminal_keeps_every_column_whole_but_the_last(
     in_store(placed)
     monkeypatch.setattr("ergon_cli.render.is_terminal", always)
     monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
     assert ergon("list", "--status", "pending") == 0
     head, line = ergon.out.splitlines()[-2:]
     assert head.split()[:4] == ["ID", "FLOW", "STATUS", "AGE"]
