@@ -22,7 +22,7 @@ PAGE = 1000
 """Journal entries read at a time."""
 FLOWS = 100
 """Flows read at a time."""
-DEPTH = 20
+DEPTH = 50
 """Children followed down in search of a cause."""
 TAIL = 50
 """Entries read for a retry's error, in a view without steps."""

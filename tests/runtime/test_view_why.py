@@ -12,7 +12,7 @@ from ergon_runtime.core.entries import (
     Retried,
 )
 from ergon_runtime.core.flows import Message, Status, WorkerRow
-from ergon_runtime.view import FlowView, Why, iso, view_row
+from ergon_runtime.view import FlowView, Why, iso, tree, view_row
 from ergon_runtime.view.model import WhyKind
 from ergon_runtime.view.why import signal_fix
 from tests.runtime.views import LEASE, START, STARTED, Scene, error, run, tried, waits
@@ -170,6 +170,17 @@ def test_why_child_is_followed_to_the_deepest_cause() -> None:
         assert (why.cause.flow_id, why.cause.kind, why.cause.child) == ("a/b", "child", "a/b/c")
         assert (why.deepest.flow_id, why.deepest.kind, why.deepest.name) == ("a/b/c", "signal", "go")
         assert why.fix == "ergon signal go PAYLOAD --flow a/b/c"
+
+    run(scenario(Scene()))
+
+
+def test_why_is_found_as_many_generations_down_as_trees_are_read() -> None:
+    async def scenario(scene: Scene) -> None:
+        for depth in range(tree.DEPTH):
+            below = f"f{depth + 1}"
+            await scene.place(f"f{depth}", note=waits(child_wait("c", below)), waits=[f"child:{below}"])
+        await scene.place(f"f{tree.DEPTH}", waits=["signal:go"])
+        assert why_of(await scene.view("f0")).fix == f"ergon signal go PAYLOAD --flow f{tree.DEPTH}"
 
     run(scenario(Scene()))
 
