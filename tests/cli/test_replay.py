@@ -40,7 +40,7 @@ CHANGED = FLOWS.replace("    return await ship(n)", "    return await ship(n + 1
 def ergon(*args: str, flows: str = FLOWS) -> subprocess.CompletedProcess[str]:
     """Run one command in the current folder, beside this flows.py."""
     Path("flows.py").write_text(flows)
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONHASHSEED"}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("ERGON_", "PYTHONHASHSEED"))}
     environ |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
         [sys.executable, "-m", "ergon_cli", *args], env=environ, capture_output=True, text=True, timeout=60

@@ -29,7 +29,7 @@ DAG = (RECORDED / "dag.jsonl").read_text().replace('"hash_seed": "1"', '"hash_se
 def run(*args: str, flows: str = FLOWS, given: str | None = None) -> subprocess.CompletedProcess[str]:
     """One command in the current folder, beside this flows.py."""
     Path("flows.py").write_text(flows)
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONHASHSEED"}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("ERGON_", "PYTHONHASHSEED"))}
     environ |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "ergon_cli", *args]
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False, input=given)

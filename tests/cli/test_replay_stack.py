@@ -52,7 +52,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A store with the order `waits`, and the bill `done`, which has ended."""
     folder = tmp_path_factory.mktemp("recorded")
     (folder / "flows.py").write_text(FLOWS)
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ERGON_")}
+    environ |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     for args in (
         ["schedule", "order", "-a", "n=1", "--id", "waits"],
         ["schedule", "bill", "-a", "n=3", "--id", "done"],
