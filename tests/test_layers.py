@@ -43,7 +43,6 @@ LAYERS = (
     ("ergon_runtime.patches",),
     ("ergon_runtime.view",),
     ("ergon_runtime.config",),
-    ("ergon_runtime.testing",),
     ("ergon_runtime",),
     ("ergon_cli",),
 )
