@@ -44,6 +44,7 @@ def test_program_that_runs_a_flow_prints_its_result(program: dict[str, Any]) -> 
 def test_program_that_embeds_a_worker_ends_by_ctrl_c(program: dict[str, Any]) -> None:
     text = (
         "import asyncio, os, signal\nfrom ergon_runtime import Worker, open_store\nfrom flows import ship\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # tests in the background have it ignored
         "async def main():\n"
         "    asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGINT)\n"
         + textwrap.indent(block("Inside an application"), "    ")

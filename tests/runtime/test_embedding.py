@@ -281,8 +281,10 @@ def test_worker_touches_neither_signal_handlers_nor_logging() -> None:
 
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, signal, sys
 from ergon_runtime import Scheduler, Worker, flow, open_store, step
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background have it ignored
 
 @step
 async def part(n: int) -> None:
