@@ -108,11 +108,15 @@ def test_suspended_watch_gives_the_terminal_back_and_takes_it_again(environ: pyt
 
     environ.setattr(sys, "stdout", terminal)
     environ.setattr(signal, "raise_signal", stop)
-    asyncio.run(scenario())
+    before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)  # a shell without jobs has it ignored
+    try:
+        asyncio.run(scenario())
+        assert signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTSTP, before)
     ((number, handler, shown),) = stopped
     assert (number, handler) == (signal.SIGTSTP, signal.SIG_DFL)
     assert shown.endswith(b"\x1b[?1049l\x1b[?25h")
-    assert signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL
 
 
 def always(stream: object) -> bool:
