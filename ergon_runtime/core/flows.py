@@ -283,6 +283,11 @@ class FlowRow:
     waits: tuple[Wait, ...] = ()
     aside: tuple[Message, ...] = ()
 
+    @property
+    def origin(self) -> int:
+        """When its first life began: where its time does (M4). Before that, when it was created."""
+        return self.created if self.started is None else self.started
+
 
 @dataclass(frozen=True, slots=True)
 class FlowQuery:

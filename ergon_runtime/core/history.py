@@ -46,6 +46,11 @@ def idempotency_key(flow: str, epoch: int, key: str) -> str:
     return f"{flow}:{epoch}:{key}"
 
 
+def shown_key(key: str, life: int) -> str:
+    """A key as people see it: with its life, from the second on."""
+    return key if life == 1 else f"{key}~{life}"
+
+
 class History:
     """A loaded journal, sorted out. Build it with the entries from the flow's base on."""
 

@@ -28,7 +28,6 @@ from ergon_runtime.operators.prefixes import check_json, copied, edited, renumbe
 from ergon_runtime.operators.recorded import (
     Rerun,
     find_cut,
-    first_time,
     operations,
     present_epoch,
     read_records,
@@ -122,9 +121,9 @@ async def plan_fork(
     kept = edited(row, span.records, copied(span.records, cut, signals=signals), cut, results or {})
     ends = await _ends(store, kept, begun)
     ours = renumbered([*kept, *ends])
-    history = History(ours, first_time(row))
+    history = History(ours, row.origin)
     marker = Forked("", history.last_time, history.life + 1, history.epoch, row.id, cut)
-    after = History([*ours, Recorded(len(ours), 0, marker)], first_time(row))
+    after = History([*ours, Recorded(len(ours), 0, marker)], row.origin)
     original = row.args if span.args is None else span.args.encode()
     if args is not None:
         check_json(row, "the arguments", args)
@@ -205,7 +204,7 @@ def _chosen_id(row: FlowRow, new_id: str | None) -> str:
 
 
 def _cut(row: FlowRow, records: Sequence[Recorded], from_step: str) -> int:
-    life = History(records[row.base :], first_time(row)).life
+    life = History(records[row.base :], row.origin).life
     return find_cut(row, life, list(operations(records)), from_step)
 
 

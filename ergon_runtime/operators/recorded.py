@@ -9,6 +9,7 @@ import difflib
 import shlex
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, TypeAlias, cast
 
 from ergon_runtime.core.entries import (
@@ -29,7 +30,7 @@ from ergon_runtime.core.entries import (
 from ergon_runtime.core.faults import Fault
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.heartbeats import heartbeats_in, read_note
-from ergon_runtime.core.history import MemoKey
+from ergon_runtime.core.history import MemoKey, shown_key
 from ergon_runtime.errors import OperatorRefused
 from ergon_runtime.journal import load_journal
 from ergon_runtime.stores.contract import Store
@@ -76,36 +77,22 @@ class Named:
     @property
     def shown(self) -> str:
         """Its key, as people see it."""
-        return shown(self.entry.key, self.life)
+        return shown_key(self.entry.key, self.life)
 
     @property
     def memo(self) -> MemoKey:
         return self.entry.key, self.entry.digest
 
 
-def shown(key: str, life: int) -> str:
-    """A key as people see it."""
-    return key if life == 1 else f"{key}~{life}"
-
-
 async def read_records(store: Store, row: FlowRow, start: int) -> list[Recorded]:
     """The journal from `start` on. Raises OperatorRefused for what cannot be read, StoreError."""
-
-    async def read(at: int, limit: int) -> Sequence[bytes]:
-        return await store.journal(row.id, at, limit)
-
     try:
-        return await load_journal(read, start, row.length)
+        return await load_journal(partial(store.journal, row.id), start, row.length)
     except Fault as fault:
         fix = f"ergon inspect {shlex.quote(row.id)}"
         raise OperatorRefused(
             row.id, f"what flow {row.id} has recorded cannot be used: {fault.message}", fix
         ) from fault
-
-
-def first_time(row: FlowRow) -> int:
-    """When the flow's first life began: where its time does (M4)."""
-    return row.created if row.started is None else row.started
 
 
 def operations(records: Iterable[Recorded]) -> Iterator[Named]:
@@ -144,9 +131,9 @@ def find_cut(row: FlowRow, life: int, found: Sequence[Named], name: str) -> int:
     if lives := [of for key, of in first if key == name]:
         return first[name, max(lives)]
     for (key, of), seq in first.items():
-        if name in (shown(key, of), f"{key}~{of}"):
+        if name in (shown_key(key, of), f"{key}~{of}"):
             return seq
-    raise unknown_step(row, name, [shown(*place) for place in first])
+    raise unknown_step(row, name, [shown_key(*place) for place in first])
 
 
 def unknown_step(row: FlowRow, name: str, keys: Sequence[str], said: str = "is not recorded") -> OperatorRefused:

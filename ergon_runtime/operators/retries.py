@@ -28,7 +28,6 @@ from ergon_runtime.operators.recorded import (
     Named,
     Rerun,
     find_cut,
-    first_time,
     operations,
     present_epoch,
     read_records,
@@ -99,14 +98,14 @@ async def plan_retry(store: Store, row: FlowRow, *, from_step: str | None = None
     if row.status is Status.BLOCKED and from_step is None and not adopt:
         return replace(plan, note=_unblocked(row), keeps=await _successes(store, row))
     records = await read_records(store, row, row.base)
-    history = History(records, first_time(row))
+    history = History(records, row.origin)
     found = list(operations(present_epoch(records)))
     cut = None if from_step is None else find_cut(row, history.life, found, from_step)
     left = _left_behind(row, records, history.life)
     ends = await completed(store, left, history.last_time) if adopt else []
     marker = _marker(row, history, records, cut, ends, adopt=adopt)
     records += [Recorded(row.length + n, 0, end) for n, end in enumerate(ends)]
-    after = History([*records, Recorded(row.length + len(ends), 0, marker)], first_time(row))
+    after = History([*records, Recorded(row.length + len(ends), 0, marker)], row.origin)
     if cut is not None:
         _check_once(row, found, _remembered(row, records), after)
     live = set(await live_children(store, row.id)) if left else set[str]()
@@ -220,7 +219,7 @@ def _keeps(records: Sequence[Recorded]) -> bool:
 
 def _remembered(row: FlowRow, records: Sequence[Recorded]) -> History:
     """What a life that began now would remember."""
-    return History([*records, Recorded(row.length, 0, Adopted("", 0, 0, 1, 0))], first_time(row))
+    return History([*records, Recorded(row.length, 0, Adopted("", 0, 0, 1, 0))], row.origin)
 
 
 def _failure(row: FlowRow) -> str | None:

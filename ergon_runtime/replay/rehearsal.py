@@ -55,7 +55,7 @@ class Rehearsal:
         cut = _without_late_cancel(records)
         if len(cut) < len(records):
             records, self.ended = cut, False
-        self.history = History(records, row.started if row.started is not None else row.created)
+        self.history = History(records, row.origin)
         self._recorded = iter(self.history.strict)
         self.total = len(self.history.strict)
         self.delivered: list[str] = []

@@ -34,13 +34,12 @@ from ergon_runtime.core.entries import (
     unpack,
 )
 from ergon_runtime.core.flows import FlowRow, Status
+from ergon_runtime.core.history import shown_key
+from ergon_runtime.journal import PAGE
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.view.model import Json, iso
-from ergon_runtime.view.steps import shown_key
 from ergon_runtime.view.stored import error_of, value_of
 
-PAGE = 1000
-"""Journal entries read at a time."""
 UNREADABLE = "unreadable"
 """The kind of a row that is none of our entries."""
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ergon_runtime.core.entries import unpack
 from ergon_runtime.core.flows import FlowQuery, FlowRow, Status, WorkerRow, queue_of
+from ergon_runtime.journal import PAGE
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.view.model import BLOCKED_KINDS, FlowView, Why, WhyKind
 from ergon_runtime.view.running import report_on
@@ -18,8 +19,6 @@ from ergon_runtime.view.steps import Timeline
 from ergon_runtime.view.stored import Note, note_of, outcome_of, value_of
 from ergon_runtime.view.why import Scene, running_why, scene_of, why_of
 
-PAGE = 1000
-"""Journal entries read at a time."""
 FLOWS = 100
 """Flows read at a time."""
 DEPTH = 50

@@ -32,6 +32,7 @@ from ergon_runtime.core.entries import (
 )
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.heartbeats import Heartbeat
+from ergon_runtime.core.history import shown_key
 from ergon_runtime.view.model import ErrorInfo, StepKind, StepStatus, StepView, Try
 from ergon_runtime.view.running import Report
 from ergon_runtime.view.stored import Note, error_of, value_of
@@ -39,11 +40,6 @@ from ergon_runtime.view.stored import Note, error_of, value_of
 STOPPED = ErrorInfo("CancelledError", "the flow stopped waiting for it")
 CANCELLED = ErrorInfo("CancelledError", "cancelled")
 LEFT = ErrorInfo("CancelledError", "the flow ended first")
-
-
-def shown_key(key: str, life: int) -> str:
-    """The key of a step as people see it: from a flow's second life on it says which."""
-    return key if life == 1 else f"{key}~{life}"
 
 
 class Timeline:
