@@ -84,7 +84,7 @@ def _replace(path: Path, data: bytes) -> None:
     try:
         fresh.write_bytes(data)
         fresh.replace(path)
-    except BaseException:
+    except BaseException:  # whatever ends the writing, no half file stays beside the old one
         with contextlib.suppress(OSError):
             fresh.unlink()
         raise

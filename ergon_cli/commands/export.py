@@ -90,7 +90,7 @@ def _output(path: Path | None) -> Generator[Out]:
                 out.flush()
                 os.fsync(out.fileno())
                 os.replace(out.name, place)
-            except BaseException:
+            except BaseException:  # whatever ends the writing, no half file stays beside the old one
                 os.unlink(out.name)
                 raise
     except OSError as error:
