@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
-from collections.abc import Awaitable, Callable
+import os
+import pty
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,3 +85,23 @@ def look(flow: str) -> tuple[FlowRow, list[Entry]]:
         return row, [unpack(packed, seq).entry for seq, packed in enumerate(rows)]
 
     return in_store(read)
+
+
+class Screen(io.StringIO):
+    """What a terminal shows."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@contextmanager
+def person_typing(monkeypatch: pytest.MonkeyPatch, typed: bytes) -> Iterator[Screen]:
+    """Somebody at a terminal, who types this and sees what is written to stderr."""
+    person, terminal = pty.openpty()
+    screen = Screen()
+    with os.fdopen(terminal, "r") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(sys, "stderr", screen)
+        os.write(person, typed)
+        yield screen
+    os.close(person)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import pty
-import sys
 
 import pytest
 
@@ -21,7 +17,7 @@ from ergon_runtime.core.entries import (
     StepEnded,
 )
 from ergon_runtime.stores.records import Kind
-from tests.cli.shell import Shell, in_store, look
+from tests.cli.shell import Shell, in_store, look, person_typing
 from tests.runtime.views import START, STARTED, Scene, ended, error
 
 SIGNAL = SignalReceived("go", START + 10, "d", "go", "m", "1")
@@ -237,19 +233,9 @@ def test_what_cannot_be_done_is_refused_with_a_way_out(
 def test_fork_is_asked_about_on_a_terminal(
     ergon: Shell, monkeypatch: pytest.MonkeyPatch, typed: bytes, code: int, flows: int
 ) -> None:
-    class Screen(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     placed("A-17")
-    person, terminal = pty.openpty()
-    screen = Screen()
-    with os.fdopen(terminal, "r") as stdin:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        monkeypatch.setattr(sys, "stderr", screen)
-        os.write(person, typed)
+    with person_typing(monkeypatch, typed) as screen:
         assert ergon("fork", "A-17", "--from", "reserve") == code
-    os.close(person)
     assert "  reserve  step  completed\n  go  signal  completed\n  charge  step  failed\nfork A-17? [y/N] " in (
         screen.getvalue()
     )

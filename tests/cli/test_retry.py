@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import pty
-import sys
 
 import pytest
 
 from ergon_runtime import Status, Store
 from ergon_runtime.core.entries import ChildCreated, Entry, Outcome, Retried, SignalReceived, StepBegun
-from tests.cli.shell import Shell, in_store, look
+from tests.cli.shell import Shell, in_store, look, person_typing
 from tests.runtime.views import START, STARTED, Scene, ended, error
 
 ORDER: list[Entry] = [STARTED, ended("reserve"), ended("weigh"), ended("charge", None, error("TimeoutError"))]
@@ -248,18 +244,8 @@ def test_store_that_is_not_there_is_not_created(ergon: Shell) -> None:
 def test_several_flows_are_asked_about_on_a_terminal(
     ergon: Shell, monkeypatch: pytest.MonkeyPatch, typed: bytes, code: int, status: Status
 ) -> None:
-    class Screen(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     placed("A-1", "A-2")
-    person, terminal = pty.openpty()
-    screen = Screen()
-    with os.fdopen(terminal, "r") as stdin:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        monkeypatch.setattr(sys, "stderr", screen)
-        os.write(person, typed)
+    with person_typing(monkeypatch, typed) as screen:
         assert ergon("retry", "A-1", "A-2", "B") == code
-    os.close(person)
     assert "  2 failed order\n  1 blocked order\nretry 3 flows? [y/N] " in screen.getvalue()
     assert look("A-1")[0].status is look("A-2")[0].status is status
