@@ -22,6 +22,7 @@ import typer
 from ergon_cli import __version__
 from ergon_cli.exits import CommandError, ExitCode
 from ergon_runtime.config import Config, Flags, load_config
+from ergon_runtime.limits import limit_payloads
 
 StoreOption = Annotated[
     str | None,
@@ -73,6 +74,7 @@ class State:
         """The configuration in force. Raises ConfigError; CommandError for memory://, unless `memory` allows it."""
         flags = Flags(self.store, self.modules, concurrency, lease, max_entries, allow_volatile or None)
         config = load_config(Path.cwd(), os.environ, flags, self.config)
+        limit_payloads(config.payload_max, config.payload_warn)
         if config.store_url.startswith("memory:") and not memory:
             raise CommandError(
                 ExitCode.USAGE,

@@ -1,6 +1,6 @@
 """Text that came from outside as values: files, stdin, JSON objects and a signal's payload.
 
-Nothing larger than 2 MiB, not UTF-8 or not strict JSON gets through; each refusal is a CommandError with code 2.
+Nothing larger than `payload.max`, not UTF-8 or not strict JSON gets through; refusals are CommandErrors with code 2.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.text import clip
 from ergon_runtime.codec import UNHINTED, parse_json
 from ergon_runtime.errors import CodecError
+from ergon_runtime.limits import limits, shown_size
 
-MAX_BYTES = 2 * 1024 * 1024
-"""The largest payload that a file or stdin may hold."""
 SEND_AS_TEXT = "--text sends it as it is"
 
 
@@ -95,7 +94,7 @@ def not_json(what: str, text: str, error: ValueError, hint: str) -> CommandError
 def read(name: str) -> str:
     try:
         with Path(name).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(limits().max_bytes + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise CommandError(ExitCode.USAGE, f"cannot read {name}: {reason}", "check the path after @") from None
@@ -105,7 +104,7 @@ def read(name: str) -> str:
 def read_stdin() -> str:
     if sys.stdin.isatty():
         raise CommandError(ExitCode.USAGE, "--input - waits for a pipe, and stdin is a terminal", "use --input @file")
-    return decoded(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin")
+    return decoded(sys.stdin.buffer.read(limits().max_bytes + 1), "stdin")
 
 
 def decoded(data: bytes, what: str) -> str:
@@ -119,5 +118,7 @@ def decoded(data: bytes, what: str) -> str:
 
 
 def check_size(data: bytes, what: str) -> None:
-    if len(data) > MAX_BYTES:
-        raise CommandError(ExitCode.USAGE, f"{what} is larger than 2 MiB", "store it elsewhere and pass its address")
+    most = limits().max_bytes
+    if len(data) > most:
+        advice = "store it elsewhere and pass its address, or raise payload.max"
+        raise CommandError(ExitCode.USAGE, f"{what} is larger than {shown_size(most)}", advice)

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         StoreUnavailable,
         StoreUnfinished,
     )
+    from ergon_runtime.limits import limit_payloads
     from ergon_runtime.logs import ReplayFilter
 
     # What flow code and step bodies call.
@@ -129,6 +130,7 @@ __all__ = [
     "flow_type",
     "heartbeat",
     "invoke",
+    "limit_payloads",
     "now",
     "open_store",
     "patched",
@@ -153,6 +155,7 @@ _NAMES_IN = {
     "errors": """CodecError ConfigError Conflict CopyRefused DefinitionError ErgonError FlowBlocked FlowCancelled
         FlowError FlowFailed FlowNotFound HistoryUnreadable LeaseLost NonRetryableError OperatorRefused OutcomeUnknown
         RetryableError SchemaMismatch StoreCorrupt StoreError StoreMissing StoreUnavailable StoreUnfinished""",
+    "limits": "limit_payloads",
     "logs": "ReplayFilter",
     "primitives": """ChildHandle StepInfo as_completed continue_as_new heartbeat invoke now patched random sleep
         sleep_until step_info uuid4 wait_signal""",

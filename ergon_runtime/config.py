@@ -1,13 +1,15 @@
 """Configuration: one frozen `Config` from flags, environment, the nearest file and defaults, in that order of strength.
 
-The file is `ergon.toml`, or `[tool.ergon]` in a pyproject.toml, of the nearest folder upwards that has one. Relative
-paths (of stores and of modules given as files) belong to the file that names them, else to the current folder. Whatever
-cannot be used raises ConfigError, which names where the value came from. This file reads files and nothing else.
+The file is `ergon.toml`, or `[tool.ergon]` in a pyproject.toml, of the nearest folder upwards that has one. It names
+code that will run, so it must belong to the user or to root, unless it was asked for by name. Relative paths (of stores
+and of modules given as files) belong to the file that names them, else to the current folder. Whatever cannot be used
+raises ConfigError, which names where the value came from. This file reads files and nothing else.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -16,16 +18,31 @@ from pathlib import Path
 from typing import cast
 
 from ergon_runtime.errors import ConfigError
+from ergon_runtime.limits import KIB, LEAST_BYTES, MIB, MOST_BYTES, shown_size
 
 DEFAULT_STORE = "sqlite:///ergon.db"
 DEFAULT_CONCURRENCY = 100
 DEFAULT_LEASE = "15s"
 DEFAULT_MAX_ENTRIES = 200_000
+DEFAULT_PAYLOAD_WARN = "256KiB"
+DEFAULT_PAYLOAD_MAX = "2MiB"
 LEAST_MAX_ENTRIES = 100
 SHORTEST_LEASE = 100
 """Milliseconds."""
-KEYS = ("store", "allow_volatile", "modules", "worker.concurrency", "worker.lease", "worker.max_entries")
+KEYS = (
+    "store",
+    "allow_volatile",
+    "modules",
+    "worker.concurrency",
+    "worker.lease",
+    "worker.max_entries",
+    "payload.warn",
+    "payload.max",
+)
 """Every key a file may have."""
+TABLES = ("worker", "payload")
+LARGEST = MIB
+"""Bytes that a configuration file may have."""
 ENVIRONMENT = {
     "store": "ERGON_STORE",
     "allow_volatile": "ERGON_ALLOW_VOLATILE",
@@ -33,12 +50,16 @@ ENVIRONMENT = {
     "worker.concurrency": "ERGON_WORKER__CONCURRENCY",
     "worker.lease": "ERGON_WORKER__LEASE",
     "worker.max_entries": "ERGON_WORKER__MAX_ENTRIES",
+    "payload.warn": "ERGON_PAYLOAD__WARN",
+    "payload.max": "ERGON_PAYLOAD__MAX",
 }
 NUMBERS = ("worker.concurrency", "worker.max_entries")
 UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 LONGEST = 36_500 * UNITS["d"]
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _SECRET = re.compile(r"(?<=://)\S*(?=@)|(?<=password=)[^&\s\"']*")
+SIZES = {"B": 1, "KiB": KIB, "MiB": MIB}
+_SIZE = re.compile(r"([0-9]{1,9})(B|KiB|MiB)")
 _TOML_POSITION = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
 
 
@@ -71,6 +92,10 @@ class Config:
     """Milliseconds."""
     max_entries: int
     """Journal entries of one life of a flow after which it is blocked."""
+    payload_warn: int
+    """Bytes of one stored value from which on a warning is logged."""
+    payload_max: int
+    """Bytes that one stored value may take."""
     root: Path
     """The folder of the file, else the current one: the first on `sys.path` when modules are loaded."""
     file: Path | None
@@ -90,12 +115,14 @@ class _Value:
 
 
 def load_config(cwd: Path, environ: Mapping[str, str], flags: Flags | None = None, file: Path | None = None) -> Config:
-    """The configuration in force for a process that runs in `cwd`. `file` names the file to read instead of searching.
+    """The configuration in force for a process that runs in `cwd`. `file`, or else ERGON_CONFIG, names the file to read
+    instead of searching.
 
-    Raises ConfigError when the file cannot be read or anything in force makes no sense.
+    Raises ConfigError when the file cannot be read, is somebody else's, or anything in force makes no sense.
     """
     cwd = cwd.absolute()
-    path = find_file(cwd) if file is None else cwd / file
+    named = file or environ.get("ERGON_CONFIG", "").strip()
+    path = cwd / named if named else find_file(cwd)
     settings = {} if path is None else _read(path, cwd)
     values = _strongest(cwd, environ, flags or Flags(), path, settings)
     return Config(
@@ -105,6 +132,8 @@ def load_config(cwd: Path, environ: Mapping[str, str], flags: Flags | None = Non
         concurrency=_number(values["worker.concurrency"], "worker.concurrency", 1),
         lease=_lease(values["worker.lease"]),
         max_entries=_number(values["worker.max_entries"], "worker.max_entries", LEAST_MAX_ENTRIES),
+        payload_warn=_size(values["payload.warn"], "payload.warn", 0),
+        payload_max=_size(values["payload.max"], "payload.max", LEAST_BYTES),
         root=cwd if path is None else path.parent,
         file=path,
         origins={key: value.origin for key, value in values.items()},
@@ -125,13 +154,26 @@ def parse_duration(text: str) -> int:
 
 
 def find_file(folder: Path) -> Path | None:
-    """The configuration file of the nearest folder upwards. A pyproject.toml without [tool.ergon] is passed over."""
+    """The configuration file of the nearest folder upwards. A pyproject.toml without [tool.ergon] is passed over.
+
+    Raises ConfigError for a file that belongs to somebody else.
+    """
     for parent in (folder, *folder.parents):
         if _is_file(own := parent / "ergon.toml"):
-            return own
+            return _trusted(own, folder)
         if _is_file(project := parent / "pyproject.toml") and _table(_parse(project, folder)) is not None:
-            return project
+            return _trusted(project, folder)
     return None
+
+
+def _trusted(path: Path, cwd: Path) -> Path:
+    owner = path.stat().st_uid
+    if owner not in (os.getuid(), 0):
+        raise ConfigError(
+            f"{shown(path, cwd)} belongs to another user (uid {owner}, you are {os.getuid()}) and names code that "
+            f"would run as you; if you trust it, name it yourself: --config {shown(path, cwd)}, or ERGON_CONFIG"
+        )
+    return path
 
 
 def _is_file(path: Path) -> bool:
@@ -159,8 +201,8 @@ def _read(path: Path, cwd: Path) -> dict[str, object]:
 def _flatten(settings: dict[str, object]) -> dict[str, object]:
     flat: dict[str, object] = {}
     for key, value in settings.items():
-        if key == "worker" and isinstance(value, dict):
-            flat |= {f"worker.{name}": inner for name, inner in cast("dict[str, object]", value).items()}
+        if key in TABLES and isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in cast("dict[str, object]", value).items()}
         else:
             flat[key] = value
     return flat
@@ -174,7 +216,11 @@ def _table(document: dict[str, object]) -> object | None:
 def _parse(path: Path, cwd: Path) -> dict[str, object]:
     name = shown(path, cwd)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise ConfigError(f"{name} is larger than {shown_size(LARGEST)}; that is no configuration file")
+        text = data.decode()
     except FileNotFoundError:
         raise ConfigError(f"no configuration file {name}; check --config") from None
     except UnicodeDecodeError:
@@ -225,6 +271,8 @@ def _strongest(
         "worker.concurrency": flags.concurrency,
         "worker.lease": flags.lease,
         "worker.max_entries": flags.max_entries,
+        "payload.warn": None,
+        "payload.max": None,
     }
     defaults = {
         "store": DEFAULT_STORE,
@@ -233,6 +281,8 @@ def _strongest(
         "worker.concurrency": DEFAULT_CONCURRENCY,
         "worker.lease": DEFAULT_LEASE,
         "worker.max_entries": DEFAULT_MAX_ENTRIES,
+        "payload.warn": DEFAULT_PAYLOAD_WARN,
+        "payload.max": DEFAULT_PAYLOAD_MAX,
     }
     home = cwd if path is None else path.parent
     values: dict[str, _Value] = {}
@@ -296,6 +346,15 @@ def _number(value: _Value, key: str, least: int) -> int:
     if not isinstance(value.raw, int) or isinstance(value.raw, bool) or value.raw < least:
         raise value.wrong(key, f"a whole number, {least} or more")
     return value.raw
+
+
+def _size(value: _Value, key: str, least: int) -> int:
+    found = _SIZE.fullmatch(value.raw.strip()) if isinstance(value.raw, str) else None
+    if found is None:
+        raise value.wrong(key, 'a size in quotes, as in "512KiB" or "4MiB"')
+    if not least <= (size := int(found[1]) * SIZES[found[2]]) <= MOST_BYTES:
+        raise value.wrong(key, f"between {shown_size(least)} and {shown_size(MOST_BYTES)}")
+    return size
 
 
 def _lease(value: _Value) -> int:

@@ -35,6 +35,7 @@ from ergon_runtime.errors import DefinitionError, StoreError
 from ergon_runtime.fingerprint import fingerprint
 from ergon_runtime.journal import LEAST_CAP, MAX_ENTRIES, JournalCap
 from ergon_runtime.lease import HeldLease, Keeper
+from ergon_runtime.limits import limits
 from ergon_runtime.runner import Resident, Runner
 from ergon_runtime.stores.contract import Store
 
@@ -107,7 +108,7 @@ class Worker:
             store=self.store,
             worker=self.name,
             find=self._find,
-            fingerprint=fingerprint(self._definitions.values(), self.max_entries),
+            fingerprint=fingerprint(self._definitions.values(), self.max_entries, limits().max_bytes),
             lease=self.lease,
             pool=pool,
             cap=JournalCap(self.max_entries),

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     ("ergon_runtime.errors",),
     ("ergon_runtime.core",),
+    ("ergon_runtime.limits",),
     ("ergon_runtime.logs",),
     ("ergon_runtime.codec",),
     ("ergon_runtime.definitions",),
@@ -51,7 +52,7 @@ LAYERS = (
 NARROW = {
     "ergon_runtime.core": ("ergon_runtime.errors", "ergon_runtime.core"),
     "ergon_runtime.stores": ("ergon_runtime.errors", "ergon_runtime.core", "ergon_runtime.stores"),
-    "ergon_runtime.config": ("ergon_runtime.errors",),
+    "ergon_runtime.config": ("ergon_runtime.errors", "ergon_runtime.limits"),
 }
 """Layers that may import less than all above them: stores know no flows."""
 
@@ -63,6 +64,7 @@ PUBLIC = (
     "ergon_runtime.definitions",
     "ergon_runtime.errors",
     "ergon_runtime.histories",
+    "ergon_runtime.limits",
     "ergon_runtime.mail",
     "ergon_runtime.operators",
     "ergon_runtime.patches",

@@ -14,8 +14,6 @@ from ergon_runtime.codec.errors import describe_error as describe_error
 from ergon_runtime.codec.errors import encode_error as encode_error
 from ergon_runtime.codec.hints import UNHINTED as UNHINTED
 from ergon_runtime.codec.hints import hint_name as hint_name
-from ergon_runtime.codec.limits import Limits as Limits
-from ergon_runtime.codec.limits import digest as digest
 from ergon_runtime.codec.rebuild import decode_error as decode_error
 from ergon_runtime.codec.rebuild import is_error_loaded as is_error_loaded
 from ergon_runtime.codec.tags import Unstored as Unstored
@@ -23,3 +21,5 @@ from ergon_runtime.codec.text import parse_json as parse_json
 from ergon_runtime.codec.text import parse_text as parse_text
 from ergon_runtime.codec.values import ValueCodec as ValueCodec
 from ergon_runtime.codec.values import for_hint as for_hint
+from ergon_runtime.limits import Limits as Limits
+from ergon_runtime.limits import digest as digest

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from types import FrameType, MemberDescriptorType
 from typing import Any, Final, cast
 
-from ergon_runtime.codec.limits import DEFAULT_LIMITS, Limits, check
 from ergon_runtime.codec.tagged import Tagger, dump
 from ergon_runtime.codec.tags import Unstored
 from ergon_runtime.errors import CodecError
+from ergon_runtime.limits import DEFAULT_LIMITS, Limits, check
 
 _DEPTH = 8
 _MEMBERS = 32

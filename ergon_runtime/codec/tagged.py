@@ -16,10 +16,10 @@ from typing import Any, Final, cast
 
 from ergon_runtime.codec.allowed import ALLOWED, AllowList, is_storable
 from ergon_runtime.codec.arrays import is_numpy, write_numpy
-from ergon_runtime.codec.limits import DEFAULT_LIMITS, Limits, check
 from ergon_runtime.codec.objects import ENUM, OBJECT, read_enum, read_object, write_object
 from ergon_runtime.codec.tags import READERS, TAG, WRITERS, write_float, write_int
 from ergon_runtime.errors import CodecError
+from ergon_runtime.limits import DEFAULT_LIMITS, Limits, check
 
 _AS_IS: Final = frozenset({str, bool, type(None)})
 # Sets and dicts of more than this many values are looked at for crafted hashes, which would make them quadratic.
@@ -41,13 +41,15 @@ dump: Final = _encoder()
 
 
 class Tagger:
-    """Writes and reads values without a hint. Methods raise CodecError, whose message does not name the place."""
+    """Writes and reads values without a hint, within `limits` or else those in force. Methods raise CodecError, whose
+    message does not name the place."""
 
-    __slots__ = ("_allowed", "_decode", "_limits", "_readers")
+    __slots__ = ("_allowed", "_decode", "_depth", "_limits", "_readers")
 
-    def __init__(self, allowed: AllowList = ALLOWED, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, allowed: AllowList = ALLOWED, limits: Limits | None = None) -> None:
         self._allowed = allowed
         self._limits = limits
+        self._depth = (limits or DEFAULT_LIMITS).max_depth
         self._readers: dict[str, Callable[[object], object]] = {
             **READERS,
             ENUM: lambda payload: read_enum(payload, allowed),
@@ -88,9 +90,9 @@ class Tagger:
         if kind is float:
             return write_float(cast(float, value))
         if room < 0:
-            room = self._limits.max_depth
+            room = self._depth
         if room == 0:
-            raise CodecError(f"it is nested more than {self._limits.max_depth} levels deep, or contains itself")
+            raise CodecError(f"it is nested more than {self._depth} levels deep, or contains itself")
         if kind is list:
             return self._list(cast("list[object]", value), room)
         if kind is dict:

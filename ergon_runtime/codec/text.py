@@ -20,10 +20,10 @@ from pydantic_core import ErrorDetails
 from ergon_runtime.codec.allowed import is_storable
 from ergon_runtime.codec.digits import exact_numbers, takes_decimal
 from ergon_runtime.codec.hints import hint_name, is_open
-from ergon_runtime.codec.limits import check
 from ergon_runtime.codec.tagged import finite, no_constant
 from ergon_runtime.codec.values import adapter_for
 from ergon_runtime.errors import CodecError
+from ergon_runtime.limits import check
 
 _WHAT: Final = {
     "int": "a whole number",

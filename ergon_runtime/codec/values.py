@@ -20,10 +20,10 @@ from pydantic_core import PydanticSerializationError
 from ergon_runtime.codec.allowed import ALLOWED, AllowList
 from ergon_runtime.codec.digits import exact_numbers, takes_decimal
 from ergon_runtime.codec.hints import UNHINTED, facts, hint_name, is_open
-from ergon_runtime.codec.limits import check
 from ergon_runtime.codec.same import same
 from ergon_runtime.codec.tagged import Tagger, dump, finite, no_constant
 from ergon_runtime.errors import CodecError
+from ergon_runtime.limits import check, warn_if_big
 
 _MANY_COMPLAINTS = 1000  # to list them all would take longer than to read the value
 _EXACT: Final = '{"$exact":'
@@ -44,11 +44,14 @@ class ValueCodec(ABC):
         Raises CodecError if it would not be read back as it is, or is too big.
         """
         try:
-            return self._encode(value)
+            text = self._encode(value)
         except CodecError as error:
             reason = str(error)
         except Exception as error:  # noqa: BLE001 - validators, serializers and comparisons of users may raise anything
             reason = f"{type(error).__name__}: {error}"
+        else:
+            warn_if_big(text, where)
+            return text
         raise CodecError(
             f"{where} cannot be stored: a value of type {type(value).__name__} {_under(self.hint)}: {reason}"
         )

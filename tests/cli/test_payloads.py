@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ergon_cli.exits import CommandError
-from ergon_cli.payloads import MAX_BYTES, members, parse_payload
+from ergon_cli.payloads import members, parse_payload
+from ergon_runtime.limits import limits
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_payload_that_was_meant_otherwise_is_exit_2(payload: str) -> None:
 
 def test_payload_of_more_than_2_mib_is_exit_2() -> None:
     with pytest.raises(CommandError, match="larger than 2 MiB"):
-        parse_payload("x" * (MAX_BYTES + 1), as_text=True)
+        parse_payload("x" * (limits().max_bytes + 1), as_text=True)
 
 
 def test_members_keep_their_own_text() -> None:

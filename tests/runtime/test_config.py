@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,8 @@ def test_load_each_stronger_source_wins(tmp_path: Path) -> None:
         "worker.concurrency": "ERGON_WORKER__CONCURRENCY",
         "worker.lease": "ergon.toml",
         "worker.max_entries": "default",
+        "payload.warn": "default",
+        "payload.max": "default",
     }
 
 
@@ -53,6 +56,49 @@ def test_load_cap_of_entries_from_each_source(tmp_path: Path) -> None:
     assert load_config(tmp_path, {}).max_entries == 1000
     assert load_config(tmp_path, environ).max_entries == 2000
     assert load_config(tmp_path, environ, Flags(max_entries=3000)).max_entries == 3000
+
+
+def test_load_payload_sizes_from_file_and_environment(tmp_path: Path) -> None:
+    (tmp_path / "ergon.toml").write_text('[payload]\nwarn = "1KiB"\nmax = "3MiB"')
+    by_file, by_environ = load_config(tmp_path, {}), load_config(tmp_path, {"ERGON_PAYLOAD__MAX": "1024B"})
+    assert (by_file.payload_warn, by_file.payload_max) == (1024, 3 * 1024 * 1024)
+    assert (by_environ.payload_warn, by_environ.payload_max) == (1024, 1024)
+
+
+def test_load_file_named_in_the_environment_is_read_and_a_named_one_beats_it(tmp_path: Path) -> None:
+    for name, lease in (("ergon.toml", "1s"), ("a.toml", "2s"), ("b.toml", "3s")):
+        (tmp_path / name).write_text(f'[worker]\nlease = "{lease}"')
+    environ = {"ERGON_CONFIG": "a.toml"}
+    assert load_config(tmp_path, environ).lease == 2_000
+    assert load_config(tmp_path, environ, file=Path("b.toml")).lease == 3_000
+
+
+@pytest.mark.parametrize("name", ["ergon.toml", "pyproject.toml"])
+def test_load_file_of_somebody_else_is_refused_unless_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_text('[tool.ergon]\nmodules = ["evil"]' if name == "pyproject.toml" else 'modules = ["evil"]')
+    if os.getuid() == 0:
+        os.chown(path, 4711, -1)
+    owner = path.stat().st_uid
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    with pytest.raises(ConfigError, match=f"{name} belongs to another user .*--config {name}, or ERGON_CONFIG"):
+        load_config(tmp_path, {})
+    assert load_config(tmp_path, {}, file=Path(name)).modules == ("evil",)
+
+
+def test_load_file_of_root_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ergon.toml"
+    path.write_text('modules = ["a"]')
+    owner = path.stat().st_uid
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1 if owner == 0 else owner)
+    assert load_config(tmp_path, {}).modules == ("a",)
+
+
+def test_load_huge_file_is_refused_without_being_read_whole(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="/dev/zero is larger than 1 MiB"):
+        load_config(tmp_path, {}, file=Path("/dev/zero"))
 
 
 @pytest.mark.parametrize(("said", "meant"), [("1", True), ("True", True), ("0", False), ("false", False)])
@@ -178,6 +224,9 @@ def test_load_unknown_key_is_refused_with_advice(tmp_path: Path, text: str, said
         ("[worker]\nconcurrency = 0", "1 or more; got 0"),
         ("[worker]\nconcurrency = true", "1 or more; got True"),
         ("[worker]\nlease = 15", "a duration in quotes"),
+        ('[payload]\nmax = "1000B"', "payload.max must be between 1 KiB and 64 MiB; got '1000B'"),
+        ('[payload]\nmax = "65MiB"', "payload.max must be between 1 KiB and 64 MiB; got '65MiB'"),
+        ("[payload]\nwarn = 1000", "payload.warn must be a size in quotes"),
         ("[worker]\nmax_entries = 99", "worker.max_entries must be a whole number, 100 or more; got 99"),
         ("[worker]\nlease = '0s'", "100ms or longer"),
         ("[worker]\nlease = 'soon'", "not a duration: 'soon'"),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ergon_runtime.codec import UNHINTED, Limits, digest, for_hint
-from ergon_runtime.codec.limits import check
 from ergon_runtime.errors import CodecError
+from ergon_runtime.limits import check, limit_payloads, shown_size
 
 MIB = 1024 * 1024
 
@@ -93,3 +95,50 @@ def test_little_stack_left_is_a_codec_error() -> None:
 def test_digest_is_sixteen_digits_and_differs() -> None:
     assert len(digest("a")) == 16
     assert digest("a") != digest("b")
+
+
+@pytest.fixture
+def unlimited() -> Iterator[None]:
+    """Caps may be changed: they are put back."""
+    yield
+    limit_payloads()
+
+
+@pytest.mark.usefixtures("unlimited")
+@pytest.mark.parametrize("hint", [UNHINTED, str, bytes, list[str]])
+def test_cap_in_force_is_the_most_for_writing_and_for_reading(hint: object) -> None:
+    codec = for_hint(hint)
+    value = {str: "x" * 1100, bytes: b"x" * 1100}.get(hint, ["x" * 1100])  # type: ignore[call-overload]
+    text = codec.encode(value, "it")
+    limit_payloads(1024)
+    with pytest.raises(CodecError, match=r"1,024 is the most; .*or raise payload\.max"):
+        codec.encode(value, "it")
+    with pytest.raises(CodecError, match="1,024 is the most"):
+        codec.decode(text, "it")
+    limit_payloads(4096)
+    assert codec.decode(codec.encode(value, "it"), "it") == value
+
+
+@pytest.mark.usefixtures("unlimited")
+@pytest.mark.parametrize("size", [1023, 64 * MIB + 1])
+def test_cap_out_of_bounds_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match="max_bytes must be between 1024 and 67108864"):
+        limit_payloads(size)
+
+
+@pytest.mark.usefixtures("unlimited")
+def test_big_value_is_warned_of_once_for_each_place(caplog: pytest.LogCaptureFixture) -> None:
+    limit_payloads(warn_bytes=1000)
+    with caplog.at_level(logging.WARNING, "ergon_runtime"):
+        for where in ("result of step a", "result of step a", "result of step b"):
+            for_hint(str).encode("é" * 500, where)
+        for_hint(str).encode("x" * 998, "result of step c")
+    assert [record.getMessage().split(" takes ")[0] for record in caplog.records] == [
+        "result of step a",
+        "result of step b",
+    ]
+
+
+@pytest.mark.parametrize(("size", "shown"), [(300, "300 bytes"), (1536, "1.5 KiB"), (2 * MIB, "2 MiB")])
+def test_size_is_shown_in_its_unit(size: int, shown: str) -> None:
+    assert shown_size(size) == shown
