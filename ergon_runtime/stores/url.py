@@ -4,6 +4,8 @@
     sqlite:///ergon.db                         a file, relative to the working directory
     sqlite:////var/lib/ergon.db                a file, absolute
     sqlite:///ergon.db?synchronous=normal      faster, but a power cut may take the last commits
+    sqlite:////mnt/nas/ergon.db?network=allow  on a network file system, used by one machine alone
+    sqlite:///backup.db?backup=run             a backup, though the store that it was made of is still there
     redis://host:6379/0?namespace=ergon        a Redis server; redis/address.py has all forms
 
 Percent-escapes are decoded in paths. A new kind of store is a case in `parse` and one in `_store`.
@@ -25,6 +27,7 @@ from ergon_runtime.stores.redis.address import FORMS, SCHEMES, RedisAddress, par
 from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore
 from ergon_runtime.stores.sqlite.connection import Synchronous
 
+_OPTIONS = {"synchronous": ("full", "normal"), "network": ("allow",), "backup": ("run",)}
 _FILES = "memory://, sqlite:///relative/path.db or sqlite:////absolute/path.db"
 
 
@@ -42,6 +45,10 @@ class SQLiteAddress:
 
     path: Path
     synchronous: Synchronous = "full"
+    network: bool = False
+    """Take it on a network file system too."""
+    run_backup: bool = False
+    """Take it though it is a backup of a store that is still there."""
 
     @property
     def shown(self) -> str:
@@ -101,8 +108,10 @@ def _store(address: Address, *, create: bool, read_only: bool, allow_volatile: b
     match address:
         case MemoryAddress():
             return MemoryStore()
-        case SQLiteAddress(path, synchronous):
-            return SQLiteStore(path, SQLiteOptions(create=create, read_only=read_only, synchronous=synchronous))
+        case SQLiteAddress(path, synchronous, network, run_backup):
+            return SQLiteStore(
+                path, SQLiteOptions(create, read_only, synchronous, network=network, run_backup=run_backup)
+            )
         case RedisAddress():
             from ergon_runtime.stores.redis.store import RedisOptions, RedisStore
 
@@ -121,19 +130,19 @@ def _sqlite(url: str) -> SQLiteAddress:
         raise ConfigError(f"{url!r} names no file; write {_FILES}")
     if parts.fragment:
         raise ConfigError(f"{url!r} has a '#', which a path must write as %23")
-    return SQLiteAddress(Path(path), _synchronous(url, parts.query))
+    return _with_options(Path(path), url, parts.query)
 
 
-def _synchronous(url: str, query: str) -> Synchronous:
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    value = options.pop("synchronous", "full").lower()
-    if options:
-        raise ConfigError(f"{url!r} has the unknown option {next(iter(options))!r}; the only one is synchronous")
-    match value:
-        case "full" | "normal":
-            return value
-        case _:
-            raise ConfigError(f"{url!r}: synchronous is full or normal, not {value!r}")
+def _with_options(path: Path, url: str, query: str) -> SQLiteAddress:
+    options = {name: value.lower() for name, value in parse_qsl(query, keep_blank_values=True)}
+    unknown = next((name for name in options if name not in _OPTIONS), None)
+    if unknown is not None:
+        raise ConfigError(f"{url!r} has the unknown option {unknown!r}; there are {', '.join(_OPTIONS)}")
+    for name, value in options.items():
+        if value not in _OPTIONS[name]:
+            raise ConfigError(f"{url!r}: {name} is {' or '.join(_OPTIONS[name])}, not {value!r}")
+    synchronous: Synchronous = "normal" if options.get("synchronous") == "normal" else "full"
+    return SQLiteAddress(path, synchronous, "network" in options, "backup" in options)
 
 
 def _shown(url: str) -> str:

@@ -43,6 +43,12 @@ def test_sqlite_address_takes_synchronous() -> None:
     assert parse("sqlite:///e.db?synchronous=FULL") == SQLiteAddress(Path("e.db"), "full")
 
 
+def test_sqlite_address_takes_what_is_refused_else() -> None:
+    assert parse("sqlite:///e.db?network=allow") == SQLiteAddress(Path("e.db"), network=True)
+    both = "sqlite:///e.db?backup=run&synchronous=normal"
+    assert parse(both) == SQLiteAddress(Path("e.db"), "normal", run_backup=True)
+
+
 def test_memory_address_has_no_path() -> None:
     assert parse("memory://") == MemoryAddress()
     assert parse("memory://").path is None
@@ -61,7 +67,9 @@ def test_memory_address_has_no_path() -> None:
         ("sqlite://ergon.db", "sqlite:///ergon.db"),
         ("sqlite:///e.db?synchronous=off", "full or normal"),
         ("sqlite:///e.db?synchronous", "full or normal"),
-        ("sqlite:///e.db?mode=ro", "'mode'"),
+        ("sqlite:///e.db?network=yes", "network is allow"),
+        ("sqlite:///e.db?backup", "backup is run"),
+        ("sqlite:///e.db?mode=ro", "'mode'; there are synchronous, network, backup"),
         ("sqlite:///a#b.db", "%23"),
         ("memory://x", "takes no path"),
     ],

@@ -33,7 +33,7 @@ from ergon_runtime.stores import rules
 from ergon_runtime.stores.bell import Told
 from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.records import JournalPart, Kind, Place, Record
-from ergon_runtime.stores.sqlite import schema
+from ergon_runtime.stores.sqlite import places, schema
 from ergon_runtime.stores.sqlite.connection import Connection, Synchronous, open_reader, open_writer, prepare
 from ergon_runtime.stores.sqlite.operations import Operations
 from ergon_runtime.stores.sqlite.transaction import snapshot
@@ -50,12 +50,15 @@ _DURABILITY: dict[Synchronous, str] = {
 @dataclass(frozen=True, slots=True)
 class SQLiteOptions:
     """How to open a file. `create`: make it if it is not there. `read_only`: create, migrate and write nothing.
-    `patience`: seconds to wait for another process's lock."""
+    `patience`: seconds to wait for another process's lock. `network`: take a file on a network file system too.
+    `run_backup`: write to a backup though the store that it was made of is still there."""
 
     create: bool = True
     read_only: bool = False
     synchronous: Synchronous = "full"
     patience: float = 10.0
+    network: bool = False
+    run_backup: bool = False
 
 
 class SQLiteStore:
@@ -177,6 +180,8 @@ class SQLiteStore:
         return self._opened
 
     async def _open(self) -> _Opened:
+        if not self._options.network:
+            places.check(self._path)
         if self._options.read_only:
             reader = await open_reader(self._path)
             return _Opened((reader,), self._operations(reader), None, None, Watch(self._path, reader))
