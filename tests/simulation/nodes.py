@@ -138,7 +138,7 @@ async def timeout(run: Run, kids: list[Kid], draw: Draw) -> None:
 @inner()
 async def queue(run: Run, kids: list[Kid], draw: Draw) -> None:
     line: asyncio.Queue[int] = asyncio.Queue(1)
-    lost = list[int]()
+    lost, over = list[int](), asyncio.Event()
 
     async def put(kid: Kid, n: int) -> None:
         try:
@@ -151,7 +151,8 @@ async def queue(run: Run, kids: list[Kid], draw: Draw) -> None:
             else:
                 line.put_nowait(n)
             raise
-        await line.put(n)
+        if not over.is_set():
+            await line.put(n)
 
     tasks = [asyncio.create_task(put(kid, n)) for n, kid in enumerate(kids)]
     taken = 0
@@ -161,10 +162,10 @@ async def queue(run: Run, kids: list[Kid], draw: Draw) -> None:
             taken += 1
             await call(run, draw)
         await asyncio.gather(*tasks)
-    except asyncio.CancelledError:  # nobody makes room any more
+    finally:  # nobody makes room any more
+        over.set()
         for task in tasks:
             task.cancel()
-        raise
 
 
 @inner()
