@@ -40,6 +40,7 @@ LAYERS = (
     ("ergon_runtime.mail",),
     ("ergon_runtime.client",),
     ("ergon_runtime.histories",),
+    ("ergon_runtime.audit",),
     ("ergon_runtime.replay",),
     ("ergon_runtime.patches",),
     ("ergon_runtime.view",),
@@ -52,12 +53,19 @@ LAYERS = (
 NARROW = {
     "ergon_runtime.core": ("ergon_runtime.errors", "ergon_runtime.core"),
     "ergon_runtime.stores": ("ergon_runtime.errors", "ergon_runtime.core", "ergon_runtime.stores"),
+    "ergon_runtime.audit": (
+        "ergon_runtime.errors",
+        "ergon_runtime.core",
+        "ergon_runtime.stores",
+        "ergon_runtime.audit",
+    ),
     "ergon_runtime.config": ("ergon_runtime.errors", "ergon_runtime.limits"),
 }
 """Layers that may import less than all above them: stores know no flows."""
 
 PUBLIC = (
     "ergon_runtime",
+    "ergon_runtime.audit",
     "ergon_runtime.client",
     "ergon_runtime.config",
     "ergon_runtime.codec",
