@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ergon_runtime.core.entries import (
@@ -13,6 +13,7 @@ from ergon_runtime.core.entries import (
     ChildCancelled,
     ChildCreated,
     ChildEnded,
+    Entry,
     LifeMarker,
     Patched,
     SignalReceived,
@@ -106,16 +107,15 @@ class Auditor:
         if stale:
             self._blame(f"{flow}: a stale token or head wrote")
         self._look(row, commit)
-        self._look_at_heartbeats(row, commit)
         return reply
 
     def _look(self, row: FlowRow, commit: Commit) -> None:
         """At a commit that was applied; `row` is the flow before it."""
         flow = row.id
         self.stats["commits"] += 1
-        for entry in commit.entries:
-            kind = json.loads(entry)[0]
-            self.stats[f"entry {kind}"] += 1
+        entries = [unpack(entry, 0).entry for entry in commit.entries]
+        for entry in entries:
+            self.stats[f"entry {entry.kind}"] += 1
         for send in commit.sends:
             self.told.add((send.to, send.message.id))
             self.disturb(send)
@@ -128,8 +128,8 @@ class Auditor:
             self._blame(f"{flow}: given back with a due time that had passed when it was claimed")
         if commit.status is Status.BLOCKED and row.owner != "operator":  # they only give back what was
             self._look_blocked(row, commit)
-        self._look_at_children(row, commit)
-        entries = [unpack(entry, 0).entry for entry in commit.entries]
+        self._look_at_children(row, commit, entries)
+        self._look_at_heartbeats(row, commit, entries)
         if sum(isinstance(entry, SignalReceived) for entry in entries) > 1:
             self._blame(f"{flow}: one commit holds several signals (E7)")
         over = commit.status.ended or any(isinstance(entry, LifeMarker) for entry in entries)
@@ -166,8 +166,8 @@ class Auditor:
         if left:
             self._blame(f"{row.id}: life {life} ends, and its children {sorted(left)} are not cancelled")
 
-    def _look_at_heartbeats(self, row: FlowRow, commit: Commit) -> None:
-        failed = [e for each in commit.entries if isinstance(e := unpack(each, 0).entry, AttemptFailed)]
+    def _look_at_heartbeats(self, row: FlowRow, commit: Commit, entries: Sequence[Entry]) -> None:
+        failed = [entry for entry in entries if isinstance(entry, AttemptFailed)]
         if not failed and b"heartbeats" not in (commit.note or b""):
             return
         rows = lives(self._journals(row.id))
@@ -175,9 +175,9 @@ class Auditor:
         over = {entry.key for n, _, entry in rows if n == life and isinstance(entry, StepEnded | StepStopped)}
         self._beats.look(commit, life, over, failed)
 
-    def _look_at_children(self, row: FlowRow, commit: Commit) -> None:
+    def _look_at_children(self, row: FlowRow, commit: Commit, entries: Sequence[Entry]) -> None:
         """One child for a detached call in all lives of an epoch, unless it failed or its arguments changed (M3)."""
-        for entry in (unpack(each, 0).entry for each in commit.entries):
+        for entry in entries:
             if not isinstance(entry, ChildCreated) or not entry.detached:
                 continue
             rows = kept(own(self._journals(row.id)[: commit.start]))

@@ -27,6 +27,9 @@ from tests.simulation.programs import Code
 from tests.simulation.replays import Replay, from_base, replay, same_end
 from tests.simulation.simulation import Bad, Simulation, Trace
 
+CUTS = 0.1
+"""The share of cuts between two commits that are replayed."""
+
 
 def check(world: Simulation) -> None:
     """All checks. Raises Bad for the first that fails."""
@@ -82,7 +85,7 @@ def _replays(world: Simulation, row: FlowRow) -> Iterator[_Cut]:
         if isinstance(record.entry, LifeMarker):
             if (row.id, record.entry.life - 1) not in world.operators.cut_short:
                 yield _Cut(journal, n, over=True)
-        elif n and journal[n - 1].commit != record.commit and not world.changes and world.random.random() < 0.3:
+        elif n and journal[n - 1].commit != record.commit and not world.changes and world.random.random() < CUTS:
             yield _Cut(journal, n, over=False)
     if journal and _late_cancel(journal):
         yield _Cut(journal, len(journal) - 1, over=False)

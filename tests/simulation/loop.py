@@ -30,6 +30,33 @@ class Process:
         self.frozen_until = max(self.frozen_until, now + seconds)
 
 
+class SimHandle(asyncio.TimerHandle):
+    """A callback to come. It knows no loop, and is cheaper to make than asyncio's own."""
+
+    __slots__ = ("args", "callback", "context", "dead", "when_due")
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context | None, when: float
+    ) -> None:
+        self.callback, self.args, self.when_due, self.dead = callback, args, when, False
+        self.context = contextvars.copy_context() if context is None else context
+
+    def cancel(self) -> None:
+        self.dead = True
+
+    def cancelled(self) -> bool:
+        return self.dead
+
+    def when(self) -> float:
+        return self.when_due
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"<SimHandle {self.callback!r}>"
+
+
 class SimTask(asyncio.Task[T]):
     """A task that hashes by creation number, so that sets of tasks iterate alike in every run."""
 
@@ -57,8 +84,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.callbacks = 0
         self.queue: Callable[[], float] = float
         """Seconds until a thread is free for the next function."""
-        self._ready: deque[tuple[Process | None, asyncio.Handle]] = deque()
-        self._later: list[tuple[float, int, Process | None, asyncio.Handle]] = []
+        self._ready: deque[tuple[Process | None, SimHandle]] = deque()
+        self._later: list[tuple[float, int, Process | None, SimHandle]] = []
         self._numbers = 0
         self._tasks: list[SimTask[Any]] = []
 
@@ -69,7 +96,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     def call_soon(  # type: ignore[override]  # typeshed's star-args form says no more
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = SimHandle(callback, args, context, self.now)
         self._ready.append((self.owner, handle))
         return handle
 
@@ -86,12 +113,10 @@ class SimLoop(asyncio.AbstractEventLoop):
     def call_at(  # type: ignore[override]  # as above
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._later, (max(when, self.now), self._next(), self.owner, handle))
+        handle = SimHandle(callback, args, context, when)
+        self._numbers += 1
+        heapq.heappush(self._later, (when if when > self.now else self.now, self._numbers, self.owner, handle))
         return handle
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is passed over when its time comes."""
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
@@ -158,7 +183,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         asyncio._set_running_loop(self)
         try:
             while not self.stopped and self.now < end and self.callbacks < most and self._advance():
-                self._run_one()
+                ready = self._ready
+                while ready and not self.stopped and self.callbacks < most:
+                    self._run_one(*ready.popleft())
         finally:
             self.owner = None
             asyncio._set_running_loop(outer)
@@ -194,19 +221,19 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def _advance(self) -> bool:
         """Make something ready; whether there was anything."""
-        while not self._ready:
-            if not self._later:
+        ready, later = self._ready, self._later
+        while not ready:
+            if not later:
                 return False
-            self.now = max(self.now, self._later[0][0])
-            while self._later and self._later[0][0] <= self.now:
-                _, _, owner, handle = heapq.heappop(self._later)
-                if not handle.cancelled():
-                    self._ready.append((owner, handle))
+            now = self.now = max(self.now, later[0][0])
+            while later and later[0][0] <= now:
+                _, _, owner, handle = heapq.heappop(later)
+                if not handle.dead:
+                    ready.append((owner, handle))
         return True
 
-    def _run_one(self) -> None:
-        owner, handle = self._ready.popleft()
-        if handle.cancelled():
+    def _run_one(self, owner: Process | None, handle: SimHandle) -> None:
+        if handle.dead:
             return
         if owner is not None:
             if not owner.alive:
@@ -216,7 +243,10 @@ class SimLoop(asyncio.AbstractEventLoop):
                 return
         self.owner = owner
         self.callbacks += 1
-        handle._run()
+        try:
+            handle.context.run(handle.callback, *handle.args)
+        except Exception as error:  # as asyncio does
+            self.call_exception_handler({"message": f"exception in {handle.callback!r}", "exception": error})
 
 
 def _fulfil(future: asyncio.Future[Any], result: object) -> None:

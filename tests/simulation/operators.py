@@ -19,7 +19,7 @@ from tests.simulation.stores import ChaosStore
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
-FORKS = 4
+FORKS = 2
 """Forks in one history."""
 
 

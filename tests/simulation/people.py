@@ -49,6 +49,8 @@ class People:
             await asyncio.sleep(world.random.randint(100, 1500) / 1000)
             live = [row for row in world.core.list(FlowQuery(statuses=LIVE, limit=100_000)) if row.id in world.claims]
             live.sort(key=lambda row: row.id)
+            if world.loop.now > 3.5 and not live:
+                world.calm = min(world.calm, world.loop.now)
             if world.loop.now < world.calm:
                 self._disturb(live)
             elif self._finish(live):

@@ -129,6 +129,7 @@ def _machine() -> FlowMachine:
     return machine
 
 
+@lru_cache(3000)
 def build(seed: int, depth: int, code: Code) -> Callable[[Run, int], Awaitable[bool]]:
     """The program of a seed. It gives whether the flow continues as new."""
     if depth == POISON:

@@ -6,7 +6,6 @@ The workers are the real ones; only their clocks, ids, store handle and event lo
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import logging
@@ -45,7 +44,7 @@ END = 600.0
 """Seconds after which a history is over, whatever is left."""
 LEASE = 3.0
 GRACE = 0.3
-CALM = 40.0
+CALMS = (6.0, 10.0, 15.0, 40.0)
 MOST = 1_000_000
 """Callbacks in one history."""
 
@@ -127,8 +126,9 @@ class Simulation:
         poison: int = 0,
         jumps: bool = False,
     ) -> None:
-        self.seed, self.chaos, self.changes, self.calm, self.lease = seed, chaos, changes, CALM, LEASE
+        self.seed, self.chaos, self.changes, self.lease = seed, chaos, changes, LEASE
         self.random = Random(seed)
+        self.calm = self.random.choice(CALMS)
         self._offset = 0
         self.loop = SimLoop()  # type: ignore[abstract]  # a simulated process has no I/O
         self.loop.queue = lambda: self.random.choice([0.0, 0.0, 0.0, self.random.uniform(0, 3)])
@@ -156,7 +156,7 @@ class Simulation:
         self.upgrade = self.random.uniform(0.5, 6) if changes else None
         self.rolling = self.random.choice([0.0, 8.0])
         """How long old code still serves after the upgrade began."""
-        self.slots = [Slot(n) for n in range(self.random.randint(2, 4))]
+        self.slots = [Slot(n) for n in range(self.random.choice([1, 2, 2, 3]))]
         self._hints = Hints()
         self._machines: dict[Process, list[weakref.ref[TracedMachine]]] = {}
         self._graves: list[TracedMachine] = []
@@ -227,8 +227,8 @@ class Simulation:
         with self._present():
             for slot in self.slots:
                 self.loop.post(None, 0.0, self.boot, slot)
-            for n in range(self.random.randint(2, 4)):
-                depth = self.random.choice([1, 2, 2, 3])
+            for n in range(self.random.randint(1, 3)):
+                depth = self.random.choice([0, 1, 1, 2, 2, 3])
                 self.loop.post(
                     None, self.random.uniform(0, 3), self.people.schedule, f"f{n}", self.seed * 10 + n, depth
                 )
@@ -279,7 +279,7 @@ class Simulation:
         with self.loop.as_owner(process):
             slot.worker = RunningWorker(self._engine(slot), self._lanes(), self.random.choice([2, 4, 50]))
             slot.worker.start(keeper_thread=False)
-            self.loop.create_task(self._trouble(slot, slot.worker, process))
+            self.loop.call_later(self.random.randint(10, 1100) / 1000, self._trouble, slot, slot.worker, process)
 
     def _engine(self, slot: Slot) -> Engine:
         skew = self.random.choice([0, self.random.randint(-20, 20), self.random.randint(-300, 300)])
@@ -301,22 +301,22 @@ class Simulation:
     def _lanes(self) -> list[str]:
         return [definition.lane for definition in flow_types(Code(changes=self.changes)).values()]
 
-    async def _trouble(self, slot: Slot, worker: RunningWorker, process: Process) -> None:
-        """What befalls a worker besides its store: death, freezes, evictions, a drain."""
-        while True:
-            await asyncio.sleep(self.random.randint(10, 220) / 1000)
-            if self.stormy(0.003):
-                self.kill(process)
-            if self.stormy(0.003):
-                self.count("pauses")
-                process.freeze(self.loop.now, LEASE * self.random.uniform(0.5, 3))
-            for flow in [flow for flow in worker._residents if self.stormy(0.02)]:
-                self.count("evictions")
-                worker._evict(worker._residents.pop(flow))
-            old = self.upgrade is not None and not slot.version and self.loop.now >= self.upgrade + self.rolling
-            if old or self.stormy(0.003):
-                await self._drain(slot, worker, process)
-                return
+    def _trouble(self, slot: Slot, worker: RunningWorker, process: Process) -> None:
+        """What befalls a worker besides its store, now and then: death, freezes, evictions, a drain."""
+        if self.stormy(0.015):
+            self.kill(process)
+            return
+        if self.stormy(0.015):
+            self.count("pauses")
+            process.freeze(self.loop.now, LEASE * self.random.uniform(0.5, 3))
+        for flow in [flow for flow in worker._residents if self.stormy(0.1)]:
+            self.count("evictions")
+            worker._evict(worker._residents.pop(flow))
+        old = self.upgrade is not None and not slot.version and self.loop.now >= self.upgrade + self.rolling
+        if old or self.stormy(0.015):
+            self.loop.create_task(self._drain(slot, worker, process))
+        elif self.upgrade is not None or self.loop.now < self.calm:
+            self.loop.call_later(self.random.randint(50, 1100) / 1000, self._trouble, slot, worker, process)
 
     async def _drain(self, slot: Slot, worker: RunningWorker, process: Process) -> None:
         self.count("drains")
