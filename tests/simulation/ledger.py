@@ -142,6 +142,8 @@ class EffectsLedger:
 
     def after(self, info: StepInfo, needs: Sequence[str]) -> None:
         """A body starts that needs the results of steps in its scope."""
+        if self._books.token(info.flow_id) != info.token:
+            return  # somebody else may have cut the journal since
         scope = info.key.rpartition("/")[0]
         rows = kept(self._journals(info.flow_id))
         epoch = rows[-1][1] if rows else 1

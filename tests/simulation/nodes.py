@@ -138,6 +138,7 @@ async def timeout(run: Run, kids: list[Kid], draw: Draw) -> None:
 @inner()
 async def queue(run: Run, kids: list[Kid], draw: Draw) -> None:
     line: asyncio.Queue[int] = asyncio.Queue(1)
+    lost, over = list[int](), asyncio.Event()
 
     async def put(kid: Kid, n: int) -> None:
         try:
@@ -146,16 +147,25 @@ async def queue(run: Run, kids: list[Kid], draw: Draw) -> None:
             run.note(type(error).__name__)
         except asyncio.CancelledError:
             if line.full():  # to wait for room would be in vain once nobody takes anything
-                line.get_nowait()
-            line.put_nowait(n)
+                lost.append(n)
+            else:
+                line.put_nowait(n)
             raise
-        await line.put(n)
+        if not over.is_set():
+            await line.put(n)
 
     tasks = [asyncio.create_task(put(kid, n)) for n, kid in enumerate(kids)]
-    for _ in kids:
-        run.note(await line.get())
-        await call(run, draw)
-    await asyncio.gather(*tasks)
+    taken = 0
+    try:
+        while taken + len(lost) < len(kids):
+            run.note(await line.get())
+            taken += 1
+            await call(run, draw)
+        await asyncio.gather(*tasks)
+    finally:  # nobody makes room any more
+        over.set()
+        for task in tasks:
+            task.cancel()
 
 
 @inner()
