@@ -138,7 +138,7 @@ def _once(case: Case) -> Iterator[str]:
     for each in case.own:
         entry = each.record.entry
         if each.epoch != epoch:
-            open_starts, epoch = set(), each.epoch
+            open_starts, epoch = set[tuple[str, str]](), each.epoch
         if isinstance(entry, StepBegun):
             if (entry.key, entry.digest) in open_starts:
                 yield f"step {entry.key} runs at most once, and starts again in entry {each.record.seq}"
