@@ -59,6 +59,15 @@ def test_durability_option_sets_synchronous(tmp_path: Path, option: str, level: 
     using(SQLiteStore(tmp_path / "s.db", SQLiteOptions(synchronous=option)), look)  # type: ignore[arg-type]
 
 
+def test_durability_is_full_unless_told_otherwise(tmp_path: Path) -> None:
+    async def look(store: SQLiteStore) -> None:
+        opened = store._opened
+        assert opened is not None
+        assert opened.connections[1].raw.execute("PRAGMA synchronous").fetchone()[0] == 2
+
+    using(SQLiteStore(tmp_path / "s.db"), look)
+
+
 def test_flows_are_there_after_closing(tmp_path: Path) -> None:
     using(SQLiteStore(tmp_path / "s.db"), create_a)
 

@@ -18,6 +18,13 @@ from ergon_runtime.stores.sqlite import Operations, SQLiteOptions, SQLiteStore, 
 from tests.stores.files import ROOT, nothing, raw, using
 from tests.stores.harness import LANE, new
 
+
+def writer_of(store: SQLiteStore) -> sqlite3.Connection:
+    opened = store._opened
+    assert opened is not None
+    return opened.connections[1].raw
+
+
 # Locks
 
 
@@ -32,6 +39,55 @@ def test_lock_of_another_process_is_waited_for(tmp_path: Path) -> None:
         conn.execute("ROLLBACK")
         conn.close()
         assert await asyncio.wait_for(writing, 5)
+
+    using(SQLiteStore(path), contend)
+
+
+def test_lock_that_is_found_taken_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+
+    async def contend(store: SQLiteStore) -> None:
+        conn, twice, begins = raw(path), asyncio.Event(), list[str]()
+        loop, writing = asyncio.get_running_loop(), writer_of(store)
+
+        def count(statement: str) -> None:
+            begins.append(statement)
+            if begins.count("BEGIN IMMEDIATE") == 2:
+                loop.call_soon_threadsafe(twice.set)
+
+        writing.execute("PRAGMA busy_timeout = 0")  # else SQLite itself waits, unseen
+        writing.set_trace_callback(count)
+        conn.execute("BEGIN IMMEDIATE")
+        created = asyncio.create_task(store.create(new("a")))
+        waiting = asyncio.create_task(twice.wait())
+        await asyncio.wait({created, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        assert not created.done()
+        conn.execute("ROLLBACK")
+        conn.close()
+        assert await created
+
+    using(SQLiteStore(path), contend)
+
+
+def test_write_holds_the_lock_from_its_first_look_on(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+
+    async def contend(store: SQLiteStore) -> None:
+        refused: list[str] = []
+
+        def intrude(statement: str) -> None:
+            if statement.startswith("SELECT") and not refused:
+                other = sqlite3.connect(path, timeout=0)
+                try:
+                    other.execute("UPDATE counter SET n = n")
+                    other.commit()
+                except sqlite3.OperationalError as error:
+                    refused.append(str(error))
+                other.close()
+
+        writer_of(store).set_trace_callback(intrude)
+        assert await store.create(new("a"))
+        assert refused == ["database is locked"]
 
     using(SQLiteStore(path), contend)
 

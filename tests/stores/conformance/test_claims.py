@@ -38,6 +38,31 @@ async def test_p1_other_lanes_are_left_alone(b: Bench) -> None:
 
 
 @on_each_store
+async def test_p1_other_lanes_are_left_alone_beside_those_that_are_served(b: Bench) -> None:
+    for flow, lane in (("mine", LANE), ("other", "other")):
+        await b.store.create(new(flow, lane=lane))
+    assert await b.claimed() == ["mine"]
+    await b.take("other")
+    b.clock.now += LEASE
+    assert await b.claimed() == ["mine"]
+
+
+@on_each_store
+async def test_p1_limited_claim_takes_the_first_of_a_lane(b: Bench) -> None:
+    for flow, due in (("d", 3), ("c", 2), ("b", 1), ("a", 1)):
+        await b.store.create(new(flow, due=b.clock.now - 9 + due))
+    assert [await b.claimed(limit=1) for _ in range(4)] == [["a"], ["b"], ["c"], ["d"]]
+
+
+@on_each_store
+async def test_p1_next_due_of_a_lane_is_the_end_of_its_first_lease(b: Bench) -> None:
+    await b.begin("a")
+    b.clock.now += 10
+    await b.begin("b")
+    assert (await b.claims()).next_due == b.clock.now - 10 + LEASE
+
+
+@on_each_store
 async def test_p1_expired_lease_takes_its_place_in_the_order(b: Bench) -> None:
     await b.begin("b")
     b.clock.now += LEASE

@@ -84,6 +84,7 @@ async def test_r2_leased_flow_is_not_claimed_before_its_lease_ends(b: Bench) -> 
     await b.begin()
     b.clock.now += LEASE - 1
     assert await b.claimed() == []
+    assert await b.claimed(ids=("a",)) == []
     b.clock.now += 1
     assert await b.claimed() == ["a"]
 

@@ -66,6 +66,14 @@ async def test_r8_payloads_are_opaque_bytes(b: Bench) -> None:
 
 
 @on_each_store
+async def test_r8_result_and_note_without_bytes_are_not_none(b: Bench) -> None:
+    held = await b.begin()
+    await held.end(b"", note=b"")
+    row = await b.row()
+    assert (row.result, row.note) == (b"", b"")
+
+
+@on_each_store
 async def test_r9_waiting_flow_has_no_owner(b: Bench) -> None:
     held = await b.waiting("a", "signal:go")
     row = await b.row()
