@@ -22,6 +22,8 @@
        ├─ StoreCorrupt       the data is not a store of ours, or is damaged
        ├─ SchemaMismatch     the store was written by a newer Ergon
        ├─ StoreUnfinished    the store is a copy that has not been finished
+       ├─ StoreLocked        the store is encrypted with keys that are not at hand, or not encrypted though it should be
+       ├─ PayloadUnreadable  something of a flow cannot be decrypted, so it cannot be written elsewhere
        └─ CopyRefused        stores cannot be copied as they stand
 
 Errors carry what they know as attributes; messages name the next action. This file imports nothing of ours.
@@ -167,6 +169,19 @@ class SchemaMismatch(StoreError):
 
 class StoreUnfinished(StoreError):
     """The store is a copy of another that has not been finished: it may lack flows, so nothing may run on it."""
+
+
+class StoreLocked(StoreError):
+    """The store is encrypted with keys that are not at hand, or it is not encrypted though keys are configured."""
+
+
+class PayloadUnreadable(StoreError):
+    """Something that the store has of a flow cannot be decrypted, and so cannot be written elsewhere either. `owner` is
+    the flow's id, or the channel that a signal was sent to."""
+
+    def __init__(self, owner: str, message: str) -> None:
+        super().__init__(message)
+        self.owner = owner
 
 
 class CopyRefused(StoreError):

@@ -39,6 +39,7 @@ from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.flows import CANCEL, CRASH_LOOP, Claim, Commit, CommitReply, Status
 from ergon_runtime.core.history import History
 from ergon_runtime.core.machine import ENGINE, ContinueAsNew, FlowMachine
+from ergon_runtime.core.payloads import reason_against
 from ergon_runtime.engine import Engine
 from ergon_runtime.errors import CodecError, Conflict, LeaseLost, StoreUnavailable
 from ergon_runtime.journal import load_journal
@@ -225,6 +226,8 @@ class Runner:
         history = History(await load_journal(self._read, claim.base, claim.length), claim.started)
         self._commits = history.commits
         definition = self._engine.find(claim.type, claim.version)
+        if (reason := reason_against(claim.args)) is not None:
+            raise Fault(FaultKind.UNREADABLE, f"the stored arguments cannot be read: {reason}")
         try:
             args = claim.args.decode()
         except UnicodeDecodeError as error:

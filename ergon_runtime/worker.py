@@ -104,11 +104,14 @@ class Worker:
             raise DefinitionError("a worker needs flow types: call register(...) before start()")
         registry.resolve()
         pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="ergon-step")
+        keys = (
+            await self.store.identity()
+        ).keys  # what cannot be read without a key is tried again by those who have it
         engine = Engine(
             store=self.store,
             worker=self.name,
             find=self._find,
-            fingerprint=fingerprint(self._definitions.values(), self.max_entries, limits().max_bytes),
+            fingerprint=fingerprint(self._definitions.values(), self.max_entries, limits().max_bytes, *keys),
             lease=self.lease,
             pool=pool,
             cap=JournalCap(self.max_entries),

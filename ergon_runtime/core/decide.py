@@ -36,6 +36,7 @@ from ergon_runtime.core.flows import CANCEL, Message, NewFlow, Send, Status, lan
 from ergon_runtime.core.machine import FlowMachine
 from ergon_runtime.core.notes import blocked_note, blocked_times, ended_note, running_note, waiting_note
 from ergon_runtime.core.operations import ChildOp, SignalOp
+from ergon_runtime.core.payloads import reason_against
 
 MAX_ENTRIES = 100
 MAX_BYTES = 1024 * 1024
@@ -294,6 +295,7 @@ def _completions(machine: FlowMachine, s: Situation, at: int, aside: list[str]) 
     for message in s.mail:
         if message.channel == CANCEL and not cancelled:
             cancelled = True
+            _check(message, None)
             yield _Found(CancelReceived(f"cancel {message.id}", at, message.id), message.id)
         for op in () if s.full else machine.open.listeners(message.channel)[:1]:
             if isinstance(op, ChildOp) and op.key not in children:
@@ -312,6 +314,7 @@ def _signal(machine: FlowMachine, s: Situation, at: int, aside: list[str]) -> _F
         for op in machine.open.listeners(message.channel):
             if not isinstance(op, SignalOp):
                 continue
+            _check(message, op.key)
             value = _text(message.body)
             if value is not None and op.accepts(value):
                 entry = SignalReceived(op.key, at, op.digest, op.name, message.id, value, op.since)
@@ -319,6 +322,13 @@ def _signal(machine: FlowMachine, s: Situation, at: int, aside: list[str]) -> _F
             aside.append(message.id)
             break
     return None
+
+
+def _check(message: Message, key: str | None) -> None:
+    """Raises Fault for a message that cannot be read: it is neither believed nor put away."""
+    if (reason := reason_against(message.body)) is not None:
+        said = f"message {message.id!r} on {message.channel!r} cannot be read: {reason}"
+        raise Fault(FaultKind.UNREADABLE, said, key=key)
 
 
 def _text(body: bytes) -> str | None:

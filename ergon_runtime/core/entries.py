@@ -19,6 +19,7 @@ from types import NoneType
 from typing import Any, ClassVar, TypeAlias
 
 from ergon_runtime.core.flows import Status
+from ergon_runtime.core.payloads import reason_against
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +295,7 @@ def pack(entry: Entry, commit: int) -> bytes:
 def unpack(row: bytes, seq: int) -> Recorded:
     """Read a stored entry. Raises ValueError when it is none of ours."""
     try:
-        kind, commit, *values = json.loads(row)
+        kind, commit, *values = _loads(row)
         cls, types = _BY_KIND[kind], _TYPES[kind]
         values = values[: len(types)]
         if not isinstance(commit, int) or not all(map(isinstance, values, types)):
@@ -302,6 +303,12 @@ def unpack(row: bytes, seq: int) -> Recorded:
         return Recorded(seq, commit, cls(*values))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"journal entry {seq} cannot be read: {error}") from error
+
+
+def _loads(payload: bytes) -> Any:
+    if (reason := reason_against(payload)) is not None:
+        raise ValueError(reason)
+    return json.loads(payload)
 
 
 def _bytes(row: list[Any]) -> bytes:
@@ -324,7 +331,7 @@ class Outcome:
     def unpack(cls, data: bytes) -> Outcome:
         """Raises ValueError when the data is not an outcome."""
         try:
-            row: Any = json.loads(data)
+            row = _loads(data)
             status, value, error, *_ = row
             if not (isinstance(row, list) and isinstance(value, _TEXT) and isinstance(error, _TEXT)):
                 raise ValueError("it is no list of texts")

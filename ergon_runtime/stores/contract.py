@@ -73,6 +73,10 @@ class StoreIdentity:
     """The durability in force, in a few words for people."""
     copy_of: str | None = None
     """The id and address of the store that this one is an unfinished copy of."""
+    key_checks: tuple[tuple[str, str], ...] = ()
+    """The ids of the keys that its payloads are encrypted with, sorted, each with its check. None: they are not."""
+    keys: tuple[str, ...] = ()
+    """The ids of the keys that this handle has."""
 
     @property
     def source(self) -> str:
@@ -169,4 +173,8 @@ class Store(Protocol):
 
     async def end_copy(self) -> None:
         """All is copied: it is a store like any other."""
+        ...
+
+    async def add_key_check(self, key: str, check: str) -> None:
+        """Note that payloads are encrypted with the key of this id, unless that is known; its identity says so."""
         ...

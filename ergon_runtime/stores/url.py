@@ -22,6 +22,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ergon_runtime.errors import ConfigError, StoreUnfinished
 from ergon_runtime.stores.contract import Store
+from ergon_runtime.stores.encrypted.keys import Keys
+from ergon_runtime.stores.encrypted.locks import check_keys, check_no_keys
 from ergon_runtime.stores.memory import MemoryStore
 from ergon_runtime.stores.redis.address import FORMS, SCHEMES, RedisAddress, parse_redis
 from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore
@@ -84,14 +86,17 @@ async def open_store(
     read_only: bool = False,
     allow_volatile: bool = False,
     unfinished: bool = False,
+    keys: Keys | None = None,
+    keyless: bool = False,
 ) -> AsyncGenerator[Store]:
     """Open the store at an address, and close it at the end of the `async with` block. Every memory:// is a new one.
 
     With `create=False` a store that does not exist is an error, and nothing is created. With `read_only` nothing is
     created, migrated or written; it works on files and folders that may only be read. With `allow_volatile` a Redis
-    server will do that keeps no append-only file. A copy that is not finished is refused, unless `unfinished`. Raises
-    ConfigError for the address, and for a Redis server that forgets; StoreMissing, StoreUnavailable, StoreCorrupt,
-    SchemaMismatch and StoreUnfinished for the store.
+    server will do that keeps no append-only file. A copy that is not finished is refused, unless `unfinished`. With
+    `keys` payloads are encrypted; with `keyless` a store may be looked into whose keys are not among them. Raises
+    ConfigError for the address, for a Redis server that forgets, and for keys without the library that they need;
+    StoreMissing, StoreUnavailable, StoreCorrupt, SchemaMismatch, StoreUnfinished and StoreLocked for the store.
     """
     store = _store(parse(url), create=create, read_only=read_only, allow_volatile=allow_volatile)
     await store.open()
@@ -99,9 +104,25 @@ async def open_store(
         if not unfinished and (source := (await store.identity()).copy_of) is not None:
             said = f"the store is an unfinished copy of {source.partition(' ')[2]}"
             raise StoreUnfinished(f"{said}; finish it: run the same `ergon store copy` again")
-        yield store
+        if keys is None:
+            await check_no_keys(store, keyless=keyless)
+            yield store
+        else:
+            await check_keys(store, keys, keyless=keyless, read_only=read_only)
+            yield await _encrypted(store, keys)
     finally:
         await store.close()
+
+
+async def _encrypted(store: Store, keys: Keys) -> Store:
+    try:
+        from ergon_runtime.stores.encrypted.store import EncryptedStore
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "cryptography":
+            raise
+        said = "encryption needs a library that is not installed; install it: pip install 'ergon-runtime[crypto]'"
+        raise ConfigError(said) from None
+    return EncryptedStore(store, keys, (await store.identity()).id)
 
 
 def _store(address: Address, *, create: bool, read_only: bool, allow_volatile: bool) -> Store:

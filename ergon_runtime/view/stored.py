@@ -9,9 +9,12 @@ from typing import Any, cast
 from ergon_runtime.codec import ErrorView, describe_error
 from ergon_runtime.core.entries import Outcome
 from ergon_runtime.core.heartbeats import Heartbeat, heartbeats_in
+from ergon_runtime.core.payloads import key_of, reason_against
 from ergon_runtime.errors import CodecError
 from ergon_runtime.view.model import ErrorInfo, Json
 
+ENCRYPTED = "encrypted"
+"""What is shown for a value that is, when its key is not at hand."""
 _JSON = json.JSONDecoder(parse_constant=str)
 
 
@@ -20,6 +23,8 @@ def value_of(text: str | bytes | None) -> Json:
     if text is None:
         return None
     if isinstance(text, bytes):
+        if (reason := reason_against(text)) is not None:
+            return ENCRYPTED if key_of(text) is not None else reason
         text = text.decode(errors="replace")
     try:
         return _JSON.decode(text)
@@ -58,6 +63,8 @@ def outcome_of(result: bytes | None) -> tuple[Json, ErrorInfo | None]:
     try:
         outcome = Outcome.unpack(result)
     except ValueError as problem:
+        if key_of(result) is not None:
+            return ENCRYPTED, None
         return None, ErrorInfo("CodecError", str(problem))
     return value_of(outcome.value), error_of(outcome.error)
 

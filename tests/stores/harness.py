@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from ergon_runtime.core.flows import (
     Status,
 )
 from ergon_runtime.stores.contract import Store
+from ergon_runtime.stores.encrypted import Keys
+from ergon_runtime.stores.encrypted.store import EncryptedStore
 from ergon_runtime.stores.memory import MemoryStore
 from ergon_runtime.stores.redis.address import parse_redis
 from ergon_runtime.stores.redis.store import RedisStore
@@ -34,7 +37,9 @@ from tests.redis_server import shared_server
 
 LANE = "default:T:"
 LEASE = 1000
-KINDS = ("memory", "sqlite", "redis", "cluster")
+KINDS = ("memory", "sqlite", "redis", "cluster", "encrypted")
+"""`encrypted` is one in memory. With ERGON_TEST_ENCRYPTED=1 all of them are."""
+KEYS = Keys({"new": bytes(range(32)), "old": bytes(32)})
 
 
 @dataclass
@@ -48,9 +53,15 @@ class Clock:
 
 
 def make_store(kind: str, folder: Path, clock: Clock, token: Callable[[], str] | None = None) -> Store:
-    source = token or map("t{}".format, itertools.count()).__next__
+    store = _plain_store(kind, folder, clock, token or map("t{}".format, itertools.count()).__next__)
+    if kind == "encrypted" or os.environ.get("ERGON_TEST_ENCRYPTED") == "1":
+        return EncryptedStore(store, KEYS, "store")
+    return store
+
+
+def _plain_store(kind: str, folder: Path, clock: Clock, source: Callable[[], str]) -> Store:
     match kind:
-        case "memory":
+        case "memory" | "encrypted":
             return MemoryStore(clock, source)
         case "redis":
             address = parse_redis(f"{shared_server().url}?namespace={secrets.token_hex(8)}")

@@ -73,7 +73,7 @@ def restore(piece: Record | JournalPart, flows: dict[str, Row], mailboxes: Mailb
             mailboxes.seen.setdefault((None, channel, message_id), at)
         case Numbered(number, Message(channel=channel) as message):
             box = mailboxes.kept.setdefault(channel, [])
-            if Mail(number, message) not in box:
+            if all(mail.seq != number for mail in box):
                 insort(box, Mail(number, message), key=seq_of)
             mailboxes.reach(number)
 

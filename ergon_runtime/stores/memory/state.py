@@ -166,6 +166,11 @@ class MemoryState:
         """Be a store like any other."""
         self.identity = replace(self.identity, copy_of=None)
 
+    def add_key_check(self, key: str, check: str) -> None:
+        """Note that payloads are encrypted with this key."""
+        checks = {key: check, **dict(self.identity.key_checks)}
+        self.identity = replace(self.identity, key_checks=tuple(sorted(checks.items())))
+
     def heard(self, worker: str, since: int) -> tuple[frozenset[str], int]:
         """The flows leased by a worker that got mail after `since` on the store's counter, and that counter now."""
         rows = map(self.flows.__getitem__, self._agenda.all_leased())

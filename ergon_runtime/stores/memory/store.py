@@ -152,3 +152,7 @@ class MemoryStore:
     async def end_copy(self) -> None:
         with self._shared as state:
             state.end_copy()
+
+    async def add_key_check(self, key: str, check: str) -> None:
+        with self._shared as state:
+            state.add_key_check(key, check)

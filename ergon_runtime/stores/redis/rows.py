@@ -190,6 +190,12 @@ def _counted(values: Iterable[Argument]) -> Iterator[Argument]:
     yield from listed
 
 
+def key_checks(answer: Sequence[bytes]) -> tuple[tuple[str, str], ...]:
+    """The ids of keys, each with its check."""
+    parts = [part.decode() for part in answer]
+    return tuple(zip(parts[::2], parts[1::2], strict=True))
+
+
 def _optional(value: bytes | None) -> tuple[Argument, Argument]:
     return (0, "") if value is None else (1, value)
 

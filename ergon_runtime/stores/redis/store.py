@@ -201,6 +201,11 @@ class RedisStore:
         await self._write(scripts.COPY, "", "")
         self._note_copy(None)
 
+    async def add_key_check(self, key: str, check: str) -> None:
+        checks = rows.key_checks(await self._write(scripts.KEYS, key, check))
+        opened = self._now_open
+        self._opened = replace(opened, identity=replace(opened.identity, key_checks=checks))
+
     def _note_copy(self, source: StoreIdentity | None) -> None:
         opened = self._now_open
         if source is None:
@@ -257,15 +262,16 @@ class RedisStore:
             raise translate(error, self._address.shown) from error
         if self._makes:
             guarantees.check(self._address.shown, allow_volatile=self._options.allow_volatile)
-        store_id, hash_seed, copy_of = await self._found(guarantees.run_id)
-        identity = StoreIdentity(store_id, self._address.shown, hash_seed, SAID[guarantees.tier], copy_of)
+        store_id, hash_seed, copy_of, checks = await self._found(guarantees.run_id)
+        identity = StoreIdentity(store_id, self._address.shown, hash_seed, SAID[guarantees.tier], copy_of, checks)
         writes, reads = (self._link(lambda: self._arrive(store_id), store_id) for _ in range(2))
         listen = partial(self._servers.connect, listens=True)
         succession = Succession(self._servers, (writes, reads))
         return _Opened(identity, writes, reads, Watch(listen, self._prefix + "bell"), succession)
 
-    async def _found(self, run_id: str) -> tuple[str, str, str | None]:
-        """The store's id, hash seed, and what it is a copy of; a new store's if there is none and it may be made."""
+    async def _found(self, run_id: str) -> tuple[str, str, str | None, tuple[tuple[str, str], ...]]:
+        """The store's id, hash seed, what it is a copy of, and its keys' checks; of a new one if none is there and one
+        may be made."""
         link = self._link(self._servers.connect)
         try:
             new = (secrets.token_hex(8), str(secrets.randbelow(2**32))) if self._makes else ("", "")
@@ -274,12 +280,12 @@ class RedisStore:
             await link.close()
         if found is None:
             raise StoreMissing(f"no store at {self._address.shown}; start a worker or schedule a flow to create it")
-        schema, store_id, hash_seed, copy_of = (part and part.decode() for part in found)
+        schema, store_id, hash_seed, copy_of = (part and part.decode() for part in found[:4])
         if int(schema) > SCHEMA:
             raise SchemaMismatch(
                 f"store {self._address.shown} has schema {schema}; this Ergon writes {SCHEMA}. Upgrade ergon-runtime"
             )
-        return store_id, hash_seed, copy_of
+        return store_id, hash_seed, copy_of, rows.key_checks(found[4:])
 
     async def _arrive(self, store_id: str) -> Redis:
         """A connection to the server that has our store. Raises StoreCorrupt if it is another one, or gone."""

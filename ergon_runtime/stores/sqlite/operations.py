@@ -190,6 +190,10 @@ class Operations:
         """Be a store like any other."""
         schema.end_copy(self._conn)
 
+    def add_key_check(self, key: str, check: str) -> None:
+        """Note that payloads are encrypted with this key."""
+        schema.add_key_check(self._conn, key, check)
+
     def heard(self, worker: str, since: int) -> tuple[frozenset[str], int]:
         """The flows leased by a worker that got mail after `since` on the store's counter, and that counter now."""
         news = frozenset(row[0] for row in self._conn.execute(_NEWS, (since, worker)))

@@ -128,6 +128,17 @@ def copy_of(conn: sqlite3.Connection) -> str | None:
     return None if row is None else row[0]
 
 
+def key_checks(conn: sqlite3.Connection) -> tuple[tuple[str, str], ...]:
+    """The ids of the keys that payloads are encrypted with, and their checks."""
+    rows = conn.execute("SELECT substr(key, 5), value FROM meta WHERE key GLOB 'key:*' ORDER BY key")
+    return tuple((key, check) for key, check in rows)
+
+
+def add_key_check(conn: sqlite3.Connection, key: str, check: str) -> None:
+    """Note that payloads are encrypted with this key."""
+    conn.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (f"key:{key}", check))
+
+
 def begin_copy(conn: sqlite3.Connection, source: str, hash_seed: str) -> None:
     """Note that the store is a copy that is not finished, which takes over the hash seed."""
     conn.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", (("copy_of", source), ("hash_seed", hash_seed)))

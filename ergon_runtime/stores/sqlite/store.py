@@ -105,6 +105,7 @@ class SQLiteStore:
                 hash_seed=schema.meta(conn, "hash_seed"),
                 durability=_DURABILITY[self._options.synchronous],
                 copy_of=schema.copy_of(conn),
+                key_checks=schema.key_checks(conn),
             )
 
         return await self._now_open.connections[0].run(facts)
@@ -171,6 +172,9 @@ class SQLiteStore:
 
     async def end_copy(self) -> None:
         await self._write(lambda do: do.end_copy())
+
+    async def add_key_check(self, key: str, check: str) -> None:
+        await self._write(lambda do: do.add_key_check(key, check))
 
     @property
     def _now_open(self) -> _Opened:

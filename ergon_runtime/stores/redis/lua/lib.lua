@@ -23,7 +23,7 @@
 --   all, ended, s=<status>, kids:<parent>   zsets of flows by time created (ended: by time ended)
 --   workers             hash    signs of life;  news:<worker> zset: its flows that got mail, by the counter
 --   doing               hash    worker -> when it was seen, how many flows it advanced, and which steps ran then
---   meta                hash    store_id, hash_seed, schema, counter, run_id
+--   meta                hash    store_id, hash_seed, schema, counter, run_id, copy_of; key:<id> -> the check of that key
 
 local P = KEYS[1]
 if KEYS[2] and redis.call('HGET', P .. 'meta', 'store_id') ~= string.sub(KEYS[2], #P + 1) then
@@ -41,6 +41,23 @@ local stirred = false
 
 local function tick()
   return redis.call('HINCRBY', P .. 'meta', 'counter', 1)
+end
+
+local function key_checks() -- sorted by id
+  local ids, checks, meta = {}, {}, redis.call('HGETALL', P .. 'meta')
+  for at = 1, #meta, 2 do
+    if string.sub(meta[at], 1, 4) == 'key:' then
+      ids[#ids + 1] = string.sub(meta[at], 5)
+      checks[ids[#ids]] = meta[at + 1]
+    end
+  end
+  table.sort(ids)
+  local found = {}
+  for _, id in ipairs(ids) do
+    found[#found + 1] = id
+    found[#found + 1] = checks[id]
+  end
+  return found
 end
 
 local function pair(flow, channel) -- no id or channel can be taken for another
