@@ -38,10 +38,12 @@ if TYPE_CHECKING:
         NonRetryableError,
         OperatorRefused,
         OutcomeUnknown,
+        PayloadUnreadable,
         RetryableError,
         SchemaMismatch,
         StoreCorrupt,
         StoreError,
+        StoreLocked,
         StoreMissing,
         StoreUnavailable,
         StoreUnfinished,
@@ -66,7 +68,7 @@ if TYPE_CHECKING:
         uuid4,
         wait_signal,
     )
-    from ergon_runtime.stores import Store, StoreIdentity, open_store
+    from ergon_runtime.stores import Keys, Store, StoreIdentity, open_store, read_keys
     from ergon_runtime.worker import RunningWorker, Worker
 else:
 
@@ -103,11 +105,13 @@ __all__ = [
     "FlowRow",
     "FlowValue",
     "HistoryUnreadable",
+    "Keys",
     "LeaseLost",
     "NonRetryableError",
     "OperatorRefused",
     "Outcome",
     "OutcomeUnknown",
+    "PayloadUnreadable",
     "ReplayFilter",
     "RetryPolicy",
     "RetryableError",
@@ -120,6 +124,7 @@ __all__ = [
     "StoreCorrupt",
     "StoreError",
     "StoreIdentity",
+    "StoreLocked",
     "StoreMissing",
     "StoreUnavailable",
     "StoreUnfinished",
@@ -135,6 +140,7 @@ __all__ = [
     "open_store",
     "patched",
     "random",
+    "read_keys",
     "registry",
     "run_dag",
     "sleep",
@@ -154,12 +160,13 @@ _NAMES_IN = {
     "definitions": "FlowDefinition FlowValue flow flow_type registry step",
     "errors": """CodecError ConfigError Conflict CopyRefused DefinitionError ErgonError FlowBlocked FlowCancelled
         FlowError FlowFailed FlowNotFound HistoryUnreadable LeaseLost NonRetryableError OperatorRefused OutcomeUnknown
-        RetryableError SchemaMismatch StoreCorrupt StoreError StoreMissing StoreUnavailable StoreUnfinished""",
+        PayloadUnreadable RetryableError SchemaMismatch StoreCorrupt StoreError StoreLocked StoreMissing
+        StoreUnavailable StoreUnfinished""",
     "limits": "limit_payloads",
     "logs": "ReplayFilter",
     "primitives": """ChildHandle StepInfo as_completed continue_as_new heartbeat invoke now patched random sleep
         sleep_until step_info uuid4 wait_signal""",
-    "stores": "Store StoreIdentity open_store",
+    "stores": "Keys Store StoreIdentity open_store read_keys",
     "worker": "RunningWorker Worker",
 }
 _HOMES = {name: home for home, names in _NAMES_IN.items() for name in names.split()}

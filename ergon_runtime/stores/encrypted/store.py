@@ -1,6 +1,6 @@
 """EncryptedStore: another store, whose payloads are encrypted on the way in and decrypted on the way out.
 
-It decides one thing alone: whether arguments are equal (R1) where stored bytes cannot tell, as the flow was created with
+It decides one thing: whether arguments are equal (R1) where stored bytes cannot tell, as the flow was created with
 another key, or before the store was encrypted. What cannot be read comes out as what `core/payloads.py` knows.
 """
 

@@ -1,3 +1,5 @@
 -- keys: ARGV[2] the id of a key, [3] its check. Answers the ids of all keys, each followed by its check.
-redis.call('HSETNX', P .. 'meta', 'key:' .. ARGV[2], ARGV[3])
+if not redis.call('HGET', P .. 'meta', 'key:' .. ARGV[2]) then
+  redis.call('HSET', P .. 'meta', 'key:' .. ARGV[2], ARGV[3])
+end
 return key_checks()
