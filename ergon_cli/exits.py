@@ -13,6 +13,7 @@ from enum import IntEnum
 
 from ergon_cli.text import safe
 from ergon_runtime.errors import (
+    BackupRefused,
     CodecError,
     ConfigError,
     Conflict,
@@ -66,6 +67,7 @@ CODES: tuple[tuple[type[ErgonError], ExitCode], ...] = (
     (FlowNotFound, ExitCode.NOT_FOUND),
     (Conflict, ExitCode.USAGE),
     (CopyRefused, ExitCode.USAGE),
+    (BackupRefused, ExitCode.USAGE),
     (OperatorRefused, ExitCode.USAGE),
     (StoreError, ExitCode.STORE),
     (ConfigError, ExitCode.USAGE),

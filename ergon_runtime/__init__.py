@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     # What can go wrong.
     from ergon_runtime.errors import (
+        BackupRefused,
         CodecError,
         ConfigError,
         Conflict,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         SchemaMismatch,
         StoreCorrupt,
         StoreError,
+        StoreIsBackup,
         StoreLocked,
         StoreMissing,
         StoreUnavailable,
@@ -86,6 +88,7 @@ else:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BackupRefused",
     "ChildHandle",
     "CodecError",
     "ConfigError",
@@ -124,6 +127,7 @@ __all__ = [
     "StoreCorrupt",
     "StoreError",
     "StoreIdentity",
+    "StoreIsBackup",
     "StoreLocked",
     "StoreMissing",
     "StoreUnavailable",
@@ -158,6 +162,10 @@ _NAMES_IN = {
     "core.retry": "RetryPolicy",
     "dag": "run_dag",
     "definitions": "FlowDefinition FlowValue flow flow_type registry step",
+    "errors": """BackupRefused CodecError ConfigError Conflict CopyRefused DefinitionError ErgonError FlowBlocked
+        FlowCancelled FlowError FlowFailed FlowNotFound HistoryUnreadable LeaseLost NonRetryableError OperatorRefused
+        OutcomeUnknown RetryableError SchemaMismatch StoreCorrupt StoreError StoreIsBackup StoreMissing StoreUnavailable
+        StoreUnfinished""",
     "errors": """CodecError ConfigError Conflict CopyRefused DefinitionError ErgonError FlowBlocked FlowCancelled
         FlowError FlowFailed FlowNotFound HistoryUnreadable LeaseLost NonRetryableError OperatorRefused OutcomeUnknown
         PayloadUnreadable RetryableError SchemaMismatch StoreCorrupt StoreError StoreLocked StoreMissing

@@ -22,6 +22,8 @@
        ├─ StoreCorrupt       the data is not a store of ours, or is damaged
        ├─ SchemaMismatch     the store was written by a newer Ergon
        ├─ StoreUnfinished    the store is a copy that has not been finished
+       ├─ StoreIsBackup      the store is a backup of one that is still there
+       ├─ BackupRefused      a backup cannot be written where it was to be
        ├─ StoreLocked        the store is encrypted with keys that are not at hand, or not encrypted though it should be
        ├─ PayloadUnreadable  something of a flow cannot be decrypted, so it cannot be written elsewhere
        └─ CopyRefused        stores cannot be copied as they stand
@@ -171,6 +173,12 @@ class StoreUnfinished(StoreError):
     """The store is a copy of another that has not been finished: it may lack flows, so nothing may run on it."""
 
 
+class StoreIsBackup(StoreError):
+    """The store is a backup of another that is still there: what runs on both would be done twice."""
+
+
+class BackupRefused(StoreError):
+    """A backup cannot be written where it was to be: something is there already, or nothing can be."""
 class StoreLocked(StoreError):
     """The store is encrypted with keys that are not at hand, or it is not encrypted though keys are configured."""
 

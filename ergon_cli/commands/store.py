@@ -1,4 +1,5 @@
-"""`ergon store`: what is done to whole stores. `copy` brings everything to another one, of any kind."""
+"""`ergon store`: what is done to whole stores. `copy` brings everything to another one, of any kind; `backup` is in
+`store_backup.py`."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from ergon_cli.commands.store_backup import EPILOG, backup
 from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.options import State, VolatileOption, shared
 from ergon_cli.progress import Progress
@@ -19,7 +21,7 @@ from ergon_runtime import Store, StoreMissing, open_store
 from ergon_runtime.stores import parse
 from ergon_runtime.stores.copying import Copied, copy_store
 
-stores = typer.Typer(help="Copy a store to another.")
+stores = typer.Typer(help="Copy a store to another, or back it up.")
 app = typer.Typer()
 app.add_typer(stores, name="store")
 NAMED = 5
@@ -28,7 +30,10 @@ NAMED = 5
 
 @stores.callback()
 def store() -> None:
-    """Copy a store to another."""
+    """Copy a store to another, or back it up."""
+
+
+stores.command("backup", epilog=EPILOG)(shared(backup))
 
 
 @stores.command(

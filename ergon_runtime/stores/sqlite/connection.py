@@ -16,7 +16,7 @@ from typing import Literal, TypeVar, cast
 import aiosqlite
 
 from ergon_runtime.errors import StoreMissing, StoreUnavailable
-from ergon_runtime.stores.sqlite import faults, schema
+from ergon_runtime.stores.sqlite import faults, origin, schema
 from ergon_runtime.stores.sqlite.gate import Gate
 from ergon_runtime.stores.sqlite.transaction import begin, insist, snapshot
 
@@ -65,13 +65,17 @@ class Connection(aiosqlite.Connection):
             return await execute(work, self._connection)
 
 
-async def open_writer(path: str, gate: Gate, *, create: bool, synchronous: Synchronous, patience: float) -> Connection:
+async def open_writer(
+    path: str, gate: Gate, *, create: bool, synchronous: Synchronous, patience: float, run_backup: bool
+) -> Connection:
     """Open a store for writing, whose file `prepare` has seen to. Raises StoreError."""
     connection = await Connection(path, lambda: _dial(path, patience)).start()
 
     def set_up(conn: sqlite3.Connection) -> None:
         with snapshot(conn):
             empty = schema.recognise(conn, path) == 0
+            if not (empty or run_backup):
+                origin.check(conn, path)
         if empty and not create:
             raise StoreUnavailable(f"no store at {path}: the file is empty")
         with gate.writing():

@@ -24,10 +24,18 @@ _CORRUPT = {
     "CORRUPT": "is damaged; stop all workers, keep a copy, and restore a backup",
 }
 
+_WRITING = {"SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_DIR_FSYNC"}
+
 
 def busy(error: sqlite3.Error) -> bool:
     """Whether trying again may help."""
     return _kind(error) in {"BUSY", "LOCKED"}
+
+
+def of_writing(error: sqlite3.Error) -> bool:
+    """Whether it was a file's writing or creation that failed."""
+    name = getattr(error, "sqlite_errorname", None) or ""
+    return _kind(error) in {"FULL", "READONLY", "CANTOPEN"} or name in _WRITING
 
 
 def explain(error: sqlite3.Error, path: str) -> StoreError:

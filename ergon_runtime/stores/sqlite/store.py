@@ -194,7 +194,12 @@ class SQLiteStore:
         async with contextlib.AsyncExitStack() as undo:
             undo.callback(gate.close)
             first = await open_writer(
-                self._path, gate, create=options.create, synchronous=options.synchronous, patience=options.patience
+                self._path,
+                gate,
+                create=options.create,
+                synchronous=options.synchronous,
+                patience=options.patience,
+                run_backup=options.run_backup,
             )
             undo.push_async_callback(first.close)
             reader = await open_reader(self._path)
