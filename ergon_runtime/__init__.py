@@ -164,12 +164,8 @@ _NAMES_IN = {
     "definitions": "FlowDefinition FlowValue flow flow_type registry step",
     "errors": """BackupRefused CodecError ConfigError Conflict CopyRefused DefinitionError ErgonError FlowBlocked
         FlowCancelled FlowError FlowFailed FlowNotFound HistoryUnreadable LeaseLost NonRetryableError OperatorRefused
-        OutcomeUnknown RetryableError SchemaMismatch StoreCorrupt StoreError StoreIsBackup StoreMissing StoreUnavailable
-        StoreUnfinished""",
-    "errors": """CodecError ConfigError Conflict CopyRefused DefinitionError ErgonError FlowBlocked FlowCancelled
-        FlowError FlowFailed FlowNotFound HistoryUnreadable LeaseLost NonRetryableError OperatorRefused OutcomeUnknown
-        PayloadUnreadable RetryableError SchemaMismatch StoreCorrupt StoreError StoreLocked StoreMissing
-        StoreUnavailable StoreUnfinished""",
+        OutcomeUnknown PayloadUnreadable RetryableError SchemaMismatch StoreCorrupt StoreError StoreIsBackup StoreLocked
+        StoreMissing StoreUnavailable StoreUnfinished""",
     "limits": "limit_payloads",
     "logs": "ReplayFilter",
     "primitives": """ChildHandle StepInfo as_completed continue_as_new heartbeat invoke now patched random sleep

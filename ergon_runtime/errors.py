@@ -179,6 +179,8 @@ class StoreIsBackup(StoreError):
 
 class BackupRefused(StoreError):
     """A backup cannot be written where it was to be: something is there already, or nothing can be."""
+
+
 class StoreLocked(StoreError):
     """The store is encrypted with keys that are not at hand, or it is not encrypted though keys are configured."""
 
