@@ -304,7 +304,7 @@ def _completions(machine: FlowMachine, s: Situation, at: int, aside: list[str]) 
     for result in s.results:
         yield _Found(replace(result, at=at), result=True)
     for timer in () if s.full else machine.open.timers_due(s.clock, s.limit):
-        entry = TimerFired(timer.key, max(at, timer.due), timer.digest, timer.name, timer.sleep, timer.asked, timer.due)
+        entry = TimerFired(timer.key, at, timer.digest, timer.name, timer.sleep, timer.asked, timer.due)
         yield _Found(entry)
 
 
