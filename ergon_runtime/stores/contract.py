@@ -175,6 +175,12 @@ class Store(Protocol):
         """All is copied: it is a store like any other."""
         ...
 
+    async def verify(self) -> builtins.list[str]:
+        """What is damaged in how this kind of store keeps its pieces, in words, at most `rules.DAMAGE` of it: files,
+        indexes, side tables. It only reads, in small steps; a store in use gives no false alarm. What the pieces say
+        is no matter here. Raises StoreCorrupt for what is past reading."""
+        ...
+
     async def add_key_check(self, key: str, check: str) -> None:
         """Note that payloads are encrypted with the key of this id, unless that is known; its identity says so."""
         ...

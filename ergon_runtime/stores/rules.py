@@ -29,6 +29,9 @@ MAIL = 1000
 WAITS = 100
 """Waits of a flow that a row for readers shows at most. Names go before the rest, since people send to them."""
 
+DAMAGE = 100
+"""Pieces of damage that one look at a store tells of at most."""
+
 
 def utc_now() -> int:
     """This host's clock, in UTC milliseconds."""

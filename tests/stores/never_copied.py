@@ -1,4 +1,4 @@
-"""The part of a store that copies use, for the tests' own stores, which are never copied."""
+"""The part of a store that copies and checks use, for the tests' own stores, which are never copied."""
 
 from __future__ import annotations
 
@@ -22,4 +22,7 @@ class NeverCopied:
         raise NotImplementedError
 
     async def end_copy(self) -> None:
+        raise NotImplementedError
+
+    async def verify(self) -> list[str]:
         raise NotImplementedError

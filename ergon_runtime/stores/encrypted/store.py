@@ -117,6 +117,9 @@ class EncryptedStore:
     async def end_copy(self) -> None:
         await self._inner.end_copy()
 
+    async def verify(self) -> builtins.list[str]:
+        return await self._inner.verify()
+
     async def add_key_check(self, key: str, check: str) -> None:
         await self._inner.add_key_check(key, check)
 

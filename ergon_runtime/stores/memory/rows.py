@@ -168,6 +168,16 @@ class Agenda:
         """The flows of a lane that have an owner."""
         return list(self._leased.get(lane, ()))
 
+    def content(self) -> set[tuple[str, int | None, int | None, str]]:
+        """All of it: lane, priority, due time and flow; of a leased flow lane and flow."""
+        queued = {
+            (lane, priority, due, flow)
+            for lane, queues in self._queues.items()
+            for priority, queue in queues.items()
+            for due, flow in queue
+        }
+        return queued | {(lane, None, None, flow) for lane, flows in self._leased.items() for flow in flows}
+
     def all_leased(self) -> Iterator[str]:
         """The flows of all lanes that have an owner."""
         for flows in self._leased.values():

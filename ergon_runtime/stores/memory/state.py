@@ -35,6 +35,7 @@ from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.memory.mailboxes import Mailboxes
 from ergon_runtime.stores.memory.records import pieces, restore
 from ergon_runtime.stores.memory.rows import Agenda, Mail, Row
+from ergon_runtime.stores.memory.verifying import damage
 from ergon_runtime.stores.records import JournalPart, Kind, Place, Record
 
 
@@ -170,6 +171,10 @@ class MemoryState:
         """Note that payloads are encrypted with this key."""
         checks = {key: check, **dict(self.identity.key_checks)}
         self.identity = replace(self.identity, key_checks=tuple(sorted(checks.items())))
+
+    def verify(self) -> builtins.list[str]:
+        """What is kept twice and does not say the same."""
+        return list(islice(damage(self.flows, self.mailboxes, self._agenda), rules.DAMAGE))
 
     def heard(self, worker: str, since: int) -> tuple[frozenset[str], int]:
         """The flows leased by a worker that got mail after `since` on the store's counter, and that counter now."""

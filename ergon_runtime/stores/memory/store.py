@@ -156,3 +156,7 @@ class MemoryStore:
     async def add_key_check(self, key: str, check: str) -> None:
         with self._shared as state:
             state.add_key_check(key, check)
+
+    async def verify(self) -> builtins.list[str]:
+        with self._shared as state:
+            return state.verify()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -41,6 +42,7 @@ from ergon_runtime.stores.redis.rows import Argument
 from ergon_runtime.stores.redis.scripts import Script
 from ergon_runtime.stores.redis.servers import Servers
 from ergon_runtime.stores.redis.succession import Succession
+from ergon_runtime.stores.redis.verifying import damage
 from ergon_runtime.stores.redis.watch import Watch
 
 SCHEMA = 1
@@ -205,6 +207,15 @@ class RedisStore:
         checks = rows.key_checks(await self._write(scripts.KEYS, key, check))
         opened = self._now_open
         self._opened = replace(opened, identity=replace(opened.identity, key_checks=checks))
+
+    async def verify(self) -> builtins.list[str]:
+        found: builtins.list[str] = []
+        async with aclosing(damage(partial(self._read, scripts.VERIFY), self._prefix)) as texts:
+            async for text in texts:
+                found.append(text)
+                if len(found) == rules.DAMAGE:
+                    break
+        return found
 
     def _note_copy(self, source: StoreIdentity | None) -> None:
         opened = self._now_open

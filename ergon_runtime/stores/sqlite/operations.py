@@ -13,6 +13,7 @@ import builtins
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from ergon_runtime.core.flows import (
@@ -34,7 +35,7 @@ from ergon_runtime.errors import Conflict, LeaseLost
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.records import JournalPart, Kind, Place, Record
-from ergon_runtime.stores.sqlite import claims, records, rows, schema
+from ergon_runtime.stores.sqlite import claims, records, rows, schema, verifying
 from ergon_runtime.stores.sqlite.mailboxes import Found, Mailboxes
 
 _STANDING = "SELECT token, head, length, parent FROM flow WHERE id = ?"
@@ -193,6 +194,15 @@ class Operations:
     def add_key_check(self, key: str, check: str) -> None:
         """Note that payloads are encrypted with this key."""
         schema.add_key_check(self._conn, key, check)
+
+    def verify(self) -> builtins.list[str]:
+        """What is damaged in the file and its tables."""
+        found = (text for number in range(verifying.questions()) for text in self.verify_part(number))
+        return list(islice(found, rules.DAMAGE))
+
+    def verify_part(self, number: int) -> builtins.list[str]:
+        """What is damaged, by one of the questions that there are."""
+        return verifying.answer(self._conn, number, rules.DAMAGE)
 
     def heard(self, worker: str, since: int) -> tuple[frozenset[str], int]:
         """The flows leased by a worker that got mail after `since` on the store's counter, and that counter now."""

@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from ergon_runtime.core.flows import (
@@ -33,7 +34,7 @@ from ergon_runtime.stores import rules
 from ergon_runtime.stores.bell import Told
 from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.records import JournalPart, Kind, Place, Record
-from ergon_runtime.stores.sqlite import places, schema
+from ergon_runtime.stores.sqlite import places, schema, verifying
 from ergon_runtime.stores.sqlite.connection import Connection, Synchronous, open_reader, open_writer, prepare
 from ergon_runtime.stores.sqlite.operations import Operations
 from ergon_runtime.stores.sqlite.transaction import snapshot
@@ -175,6 +176,13 @@ class SQLiteStore:
 
     async def add_key_check(self, key: str, check: str) -> None:
         await self._write(lambda do: do.add_key_check(key, check))
+
+    async def verify(self) -> builtins.list[str]:
+        """Question by question: a look at the whole of a large file would hold up its log."""
+        found: builtins.list[str] = []
+        for number in range(verifying.questions()):
+            found += await self._read(partial(Operations.verify_part, number=number))
+        return found[: rules.DAMAGE]
 
     @property
     def _now_open(self) -> _Opened:

@@ -1,0 +1,54 @@
+"""Whether the keys of a namespace fit together: the script `verify`, page by page. It only reads.
+
+Each page is looked at by one script, so in one moment: a store in use gives no false alarm.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+from ergon_runtime.stores.redis.rows import Argument
+
+PAGE = 100
+"""Flows that one script looks at; members of a sorted set are ten times as many."""
+
+Ask: TypeAlias = Callable[..., Awaitable[Any]]
+"""Runs the script with these arguments."""
+
+
+async def damage(ask: Ask, prefix: str) -> AsyncGenerator[str]:
+    """What is wrong, in words. Raises StoreError."""
+    indexes: dict[str, None] = {}
+    cursor: Argument = "0"
+    while True:
+        cursor, found, some = await ask("keys", cursor, re.sub(r"([\\*?\[\]])", r"\\\1", prefix) + "*")
+        for text in _texts(found):
+            yield text
+        indexes.update(dict.fromkeys(_texts(some)))
+        if int(cursor) == 0:
+            break
+    async for text in _pages(ask, "flows", PAGE):
+        yield text
+    for index in indexes:
+        async for text in _pages(ask, "index", 10 * PAGE, index):
+            yield text
+    last: bytes | None = b"-1"
+    while last is not None:
+        last, found = await ask("kept", last, 10 * PAGE)
+        for text in _texts(found):
+            yield text
+
+
+async def _pages(ask: Ask, what: str, size: int, *more: Argument) -> AsyncGenerator[str]:
+    start, count = 0, size
+    while count == size:
+        count, found = await ask(what, start, start + size - 1, *more)
+        for text in _texts(found):
+            yield text
+        start += size
+
+
+def _texts(found: Sequence[bytes]) -> list[str]:
+    return [text.decode(errors="backslashreplace") for text in found]
