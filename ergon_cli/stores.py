@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from ergon_cli.exits import CommandError, ExitCode
-from ergon_runtime import Store, StoreMissing, StoreUnavailable, open_store
+from ergon_cli.render import note
+from ergon_runtime import ConfigError, Keys, Store, StoreMissing, StoreUnavailable, open_store, read_keys
 from ergon_runtime.config import Config
 from ergon_runtime.stores import parse
 
@@ -22,20 +23,35 @@ class NoStore(CommandError):
 def new_store(config: Config) -> contextlib.AbstractAsyncContextManager[Store]:
     """Open the configured store, and create it if need be. Raises StoreError, and ConfigError for a server that may
     lose flows."""
-    return open_store(config.store_url, allow_volatile=config.allow_volatile)
+    return open_store(config.store_url, allow_volatile=config.allow_volatile, keys=keys_of(config))
+
+
+def keys_of(config: Config) -> Keys | None:
+    """The encryption keys, if any are configured. Raises ConfigError for those that cannot be had."""
+    return read_keys(config.key_sources, read_plain=config.read_plain) if config.key_sources else None
 
 
 @contextlib.asynccontextmanager
-async def existing_store(config: Config, *, read_only: bool = False) -> AsyncGenerator[Store]:
-    """Open the configured store, which must exist. Raises NoStore; StoreError."""
+async def existing_store(config: Config, *, read_only: bool = False, keyless: bool = False) -> AsyncGenerator[Store]:
+    """Open the configured store, which must exist. With `keyless` it may be looked into though keys are missing. Raises
+    NoStore; StoreError; ConfigError for keys."""
     _look_for_file(config)
+    keys = _keys_at_hand(config) if keyless else keys_of(config)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            opening = open_store(config.store_url, create=False, read_only=read_only)
+            opening = open_store(config.store_url, create=False, read_only=read_only, keys=keys, keyless=keyless)
             store = await stack.enter_async_context(opening)
         except StoreMissing:
             raise NoStore(parse(config.store_url).shown, config) from None
         yield store
+
+
+def _keys_at_hand(config: Config) -> Keys | None:
+    try:
+        return keys_of(config)
+    except ConfigError as error:
+        note(f"what is encrypted is not shown: {error}")
+        return None
 
 
 def _look_for_file(config: Config) -> None:

@@ -38,9 +38,11 @@ KEYS = (
     "worker.max_entries",
     "payload.warn",
     "payload.max",
+    "crypto.keys",
+    "crypto.read_plain",
 )
 """Every key a file may have."""
-TABLES = ("worker", "payload")
+TABLES = ("worker", "payload", "crypto")
 LARGEST = MIB
 """Bytes that a configuration file may have."""
 ENVIRONMENT = {
@@ -52,6 +54,8 @@ ENVIRONMENT = {
     "worker.max_entries": "ERGON_WORKER__MAX_ENTRIES",
     "payload.warn": "ERGON_PAYLOAD__WARN",
     "payload.max": "ERGON_PAYLOAD__MAX",
+    "crypto.keys": "ERGON_CRYPTO__KEYS",
+    "crypto.read_plain": "ERGON_CRYPTO__READ_PLAIN",
 }
 NUMBERS = ("worker.concurrency", "worker.max_entries")
 UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -96,6 +100,10 @@ class Config:
     """Bytes of one stored value from which on a warning is logged."""
     payload_max: int
     """Bytes that one stored value may take."""
+    key_sources: tuple[str, ...] = field(repr=False)
+    """Where the encryption keys are, as `read_keys` takes it, with absolute paths. None: the store is not encrypted."""
+    read_plain: bool
+    """Whether an encrypted store may hold what is not."""
     root: Path
     """The folder of the file, else the current one: the first on `sys.path` when modules are loaded."""
     file: Path | None
@@ -127,13 +135,15 @@ def load_config(cwd: Path, environ: Mapping[str, str], flags: Flags | None = Non
     values = _strongest(cwd, environ, flags or Flags(), path, settings)
     return Config(
         store_url=_store(values["store"]),
-        allow_volatile=_allow_volatile(values["allow_volatile"]),
+        allow_volatile=_bool(values["allow_volatile"], "allow_volatile"),
         modules=_modules(values["modules"]),
         concurrency=_number(values["worker.concurrency"], "worker.concurrency", 1),
         lease=_lease(values["worker.lease"]),
         max_entries=_number(values["worker.max_entries"], "worker.max_entries", LEAST_MAX_ENTRIES),
         payload_warn=_size(values["payload.warn"], "payload.warn", 0),
         payload_max=_size(values["payload.max"], "payload.max", LEAST_BYTES),
+        key_sources=_key_sources(values["crypto.keys"]),
+        read_plain=_bool(values["crypto.read_plain"], "crypto.read_plain"),
         root=cwd if path is None else path.parent,
         file=path,
         origins={key: value.origin for key, value in values.items()},
@@ -271,8 +281,6 @@ def _strongest(
         "worker.concurrency": flags.concurrency,
         "worker.lease": flags.lease,
         "worker.max_entries": flags.max_entries,
-        "payload.warn": None,
-        "payload.max": None,
     }
     defaults = {
         "store": DEFAULT_STORE,
@@ -283,11 +291,13 @@ def _strongest(
         "worker.max_entries": DEFAULT_MAX_ENTRIES,
         "payload.warn": DEFAULT_PAYLOAD_WARN,
         "payload.max": DEFAULT_PAYLOAD_MAX,
+        "crypto.keys": (),
+        "crypto.read_plain": False,
     }
     home = cwd if path is None else path.parent
     values: dict[str, _Value] = {}
     for key, variable in ENVIRONMENT.items():
-        if told[key] is not None:
+        if told.get(key) is not None:
             values[key] = _Value(told[key], "flag", cwd)
         elif text := environ.get(variable, "").strip():
             values[key] = _Value(_from_text(key, text), variable, cwd)
@@ -299,9 +309,9 @@ def _strongest(
 
 
 def _from_text(key: str, text: str) -> object:
-    if key == "modules":
+    if key in ("modules", "crypto.keys"):
         return text.split()
-    if key == "allow_volatile":
+    if key in ("allow_volatile", "crypto.read_plain"):
         return {"1": True, "true": True, "0": False, "false": False}.get(text.lower(), text)
     if key in NUMBERS and re.fullmatch(r"[0-9]{1,9}", text):
         return int(text)
@@ -318,10 +328,23 @@ def _store(value: _Value) -> str:
     return f"sqlite:///{value.base / path}"
 
 
-def _allow_volatile(value: _Value) -> bool:
+def _bool(value: _Value, key: str) -> bool:
     if not isinstance(value.raw, bool):
-        raise value.wrong("allow_volatile", "true or false")
+        raise value.wrong(key, "true or false")
     return value.raw
+
+
+def _key_sources(value: _Value) -> tuple[str, ...]:
+    items = cast("list[object] | tuple[object, ...]", value.raw) if isinstance(value.raw, list | tuple) else (None,)
+    placed: list[str] = []
+    for item in items:
+        if not isinstance(item, str) or not all(map(str.strip, item.partition("="))):
+            expected = 'a list, as in ["k2=env:ERGON_KEY", "k1=keys/k1"]'
+            raise ConfigError(f"{value.origin}: crypto.keys must be {expected}")  # not what it is: that may be a key
+        key, _, place = item.partition("=")
+        inline = place.strip().startswith("env:") or re.fullmatch("[0-9a-fA-F]{64}", place.strip())
+        placed.append(f"{key.strip()}={place.strip() if inline else value.base / place.strip()}")
+    return tuple(placed)
 
 
 def _modules(value: _Value) -> tuple[str, ...]:

@@ -16,14 +16,15 @@ from typing import Annotated, Protocol
 
 import typer
 
-from ergon_cli.exits import CommandError, ExitCode, show_error
+from ergon_cli.exits import CommandError, ExitCode, as_command_error, show_error
 from ergon_cli.options import State, shared
 from ergon_cli.progress import Progress
 from ergon_cli.recordings import STDIN
 from ergon_cli.render import note
 from ergon_cli.selecting import Selection, selecting
-from ergon_cli.sources import histories_matching, histories_named
+from ergon_cli.sources import Stored, histories_matching, histories_named
 from ergon_cli.stores import existing_store
+from ergon_runtime import PayloadUnreadable
 from ergon_runtime.histories import history_line
 
 app = typer.Typer()
@@ -58,18 +59,28 @@ async def export(
             try:
                 async for found in histories:
                     progress.clear()
-                    if isinstance(found, CommandError):
-                        show_error(found, as_json=state.json)
-                        worst = max(worst, found.code)
+                    line = _line(found)
+                    if isinstance(line, CommandError):
+                        show_error(line, as_json=state.json)
+                        worst = max(worst, line.code)
                         continue
-                    out.write(history_line(found))
+                    out.write(line)
                     count += 1
                     progress.tell(count)
             finally:
                 progress.clear()
+        if (await store.identity()).key_checks:
+            note("the store is encrypted; what was exported is not")
     if out is not sys.stdout and not state.json:
         note(f"{count} flow{'' if count == 1 else 's'} written to {output}, with arguments and results")
     return worst
+
+
+def _line(found: Stored) -> str | CommandError:
+    try:
+        return found if isinstance(found, CommandError) else history_line(found)
+    except PayloadUnreadable as error:
+        return as_command_error(error)
 
 
 @contextlib.contextmanager

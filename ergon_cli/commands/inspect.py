@@ -78,7 +78,7 @@ async def inspect(
         raise CommandError(ExitCode.USAGE, "--timeout goes with --watch", "add --watch")
     patience = parse_duration(timeout) / 1000 if timeout is not None else None
     worst = ExitCode.OK
-    async with existing_store(state.load(), read_only=True) as store:
+    async with existing_store(state.load(), read_only=True, keyless=True) as store:
         first = await _first_of_two(store, ids) if len(ids) == 2 else None
         if first is not None and await means_step(store, first, ids[1]):
             ids, step = ids[:1], ids[1]

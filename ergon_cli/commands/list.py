@@ -35,7 +35,7 @@ async def list_flows(
 
 
 async def _list(state: State, statuses: Sequence[Status], types: Sequence[str], limit: int) -> None:
-    async with existing_store(state.load(), read_only=True) as store:
+    async with existing_store(state.load(), read_only=True, keyless=True) as store:
         rows = await find_flows(store, statuses=statuses, types=types, limit=limit + 1)
         now, workers = await store.now(), await store.workers()
         if state.json:

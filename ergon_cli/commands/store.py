@@ -16,8 +16,9 @@ from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.options import State, VolatileOption, shared
 from ergon_cli.progress import Progress
 from ergon_cli.render import is_terminal, note, say, say_json
+from ergon_cli.stores import keys_of
 from ergon_cli.text import clip
-from ergon_runtime import Store, StoreMissing, open_store
+from ergon_runtime import Keys, Store, StoreMissing, open_store
 from ergon_runtime.stores import parse
 from ergon_runtime.stores.copying import Copied, copy_store
 
@@ -47,15 +48,21 @@ async def copy(
     source: Annotated[str, typer.Argument(metavar="SRC", help="The store to copy. It is only read.")],
     target: Annotated[str, typer.Argument(metavar="DST", help="An empty one, or the same copy, unfinished.")],
     allow_volatile: VolatileOption = False,
+    decrypt: Annotated[bool, typer.Option("--decrypt", help="Write the copy unencrypted.")] = False,
 ) -> ExitCode:
-    """Copy everything from one store to another. After an interruption run it again. Stop all workers first."""
+    """Copy everything from one store to another. After an interruption run it again. Stop all workers first.
+
+    With [crypto] keys the copy is encrypted, with the first of them.
+    """
     config = state.load(memory=True, allow_volatile=allow_volatile)
     for url in (source, target):
         if parse(url).shown == "memory://":
             said = "memory:// keeps nothing from one command to the next"
             raise CommandError(ExitCode.USAGE, said, "name a file or a server: sqlite:///ergon.db, redis://host")
-    async with _source(source) as one:
-        opening = open_store(target, allow_volatile=config.allow_volatile, unfinished=True)
+    keys = keys_of(config)
+    async with _source(source, keys) as one:
+        writing = None if decrypt else keys
+        opening = open_store(target, allow_volatile=config.allow_volatile, unfinished=True, keys=writing)
         async with opening as other, _told(state) as bars:
             copied = await copy_store(one, other, lambda what, total, done: bars[what].tell(done, total))
     if copied.unequal:
@@ -71,10 +78,14 @@ async def copy(
 
 
 @contextlib.asynccontextmanager
-async def _source(url: str) -> AsyncGenerator[Store]:
+async def _source(url: str, keys: Keys | None) -> AsyncGenerator[Store]:
+    """The store to copy, opened with the keys if it is encrypted."""
     async with contextlib.AsyncExitStack() as stack:
         try:
-            store = await stack.enter_async_context(open_store(url, create=False, read_only=True))
+            async with open_store(url, create=False, read_only=True, keyless=True) as store:
+                encrypted = bool((await store.identity()).key_checks)
+            opening = open_store(url, create=False, read_only=True, keys=keys if encrypted else None)
+            store = await stack.enter_async_context(opening)
         except StoreMissing:
             said = f"there is no store at {parse(url).shown}"
             raise CommandError(ExitCode.NOT_FOUND, said, "name the store to copy first, then where to") from None

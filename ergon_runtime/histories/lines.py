@@ -17,7 +17,8 @@ from itertools import count
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from ergon_runtime.core.flows import FlowRow, Status
-from ergon_runtime.errors import HistoryUnreadable
+from ergon_runtime.core.payloads import reason_against
+from ergon_runtime.errors import HistoryUnreadable, PayloadUnreadable
 from ergon_runtime.histories.history import FlowHistory
 
 FORMAT = 1
@@ -45,7 +46,11 @@ class _Unfit(Exception):
 
 
 def history_line(history: FlowHistory) -> str:
-    """A history as one line, with its end. Text of any flow, so arguments and results too: it may hold secrets."""
+    """A history as one line, with its end. Text of any flow, so arguments and results too: it may hold secrets. Raises
+    PayloadUnreadable if part of it could not be decrypted."""
+    row = history.row
+    if reason := next(filter(None, map(reason_against, (row.args, row.result, row.note, *history.entries))), None):
+        raise PayloadUnreadable(row.id, f"flow {row.id} cannot be exported: {reason}")
     flow = ", ".join(f"{json.dumps(name)}: {_text(getattr(history.row, name))}" for name in _READERS)
     entries = ", ".join(map(_bytes_text, history.entries))
     seed = json.dumps(history.hash_seed)

@@ -8,14 +8,16 @@ already is never changed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import TypeAlias
 
 from ergon_runtime.core.flows import FlowQuery, Status
-from ergon_runtime.errors import CopyRefused
+from ergon_runtime.core.payloads import reason_against
+from ergon_runtime.errors import CopyRefused, PayloadUnreadable
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.records import FlowRecord, JournalPart, Kind, NameRecord, Numbered, Place, Record
 
@@ -137,6 +139,7 @@ async def _bring(source: Store, target: Store, ours: Record | None, theirs: Reco
     if ours is None:
         return  # the comparison tells
     if theirs is None:
+        _check_readable(ours)
         await target.restore(ours)
     if isinstance(ours, FlowRecord) and ours.row.length:
         flow, length = ours.row.id, ours.row.length
@@ -144,8 +147,27 @@ async def _bring(source: Store, target: Store, ours: Record | None, theirs: Reco
             return
         start = 0
         while entries := await source.journal(flow, start, ENTRIES):
-            await target.restore(JournalPart(flow, start, tuple(entries)))
+            part = JournalPart(flow, start, tuple(entries))
+            _check_readable(part)
+            await target.restore(part)
             start += len(entries)
+
+
+def _check_readable(piece: Record | JournalPart) -> None:
+    """Raises PayloadUnreadable if something of it could not be decrypted: that is not to be written."""
+    match piece:
+        case JournalPart(owner, _, entries):
+            payloads: Iterable[bytes | None] = entries
+        case FlowRecord(row):
+            reserved = (wait.reserved for wait in piece.waits if wait.reserved)
+            mail = (each.message.body for each in chain(piece.mail, piece.aside, reserved))
+            owner, payloads = row.id, (row.args, row.result, row.note, *mail)
+        case Numbered(_, message):
+            owner, payloads = message.channel, (message.body,)
+        case NameRecord():
+            return
+    if reason := next(filter(None, map(reason_against, payloads)), None):
+        raise PayloadUnreadable(owner, f"the store cannot be copied: {reason}")
 
 
 async def _compare(source: Store, target: Store, copied: Copied, ours: Record | None, theirs: Record | None) -> None:
