@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ergon_runtime.core.entries import unpack
 from ergon_runtime.core.flows import FlowQuery, FlowRow, Status, WorkerRow, queue_of
+from ergon_runtime.core.payloads import key_of
 from ergon_runtime.journal import PAGE
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.view.model import BLOCKED_KINDS, FlowView, Why, WhyKind
@@ -80,7 +81,7 @@ async def every_flow(
 
 
 def _view(row: FlowRow, why: Why | None, attempt: int) -> FlowView:
-    result, error = outcome_of(row.result) if row.status.ended else (None, None)
+    result, error = outcome_of(row.result, row.status) if row.status.ended else (None, None)
     return FlowView(
         id=row.id,
         flow=row.type,
@@ -107,6 +108,9 @@ def _view(row: FlowRow, why: Why | None, attempt: int) -> FlowView:
 
 def _feed(timeline: Timeline, rows: Iterable[bytes], start: int) -> None:
     for seq, packed in enumerate(rows, start):
+        if key_of(packed) is not None:
+            timeline.take_encrypted()
+            continue
         try:
             entry = unpack(packed, seq).entry
         except (ValueError, RecursionError) as problem:

@@ -35,7 +35,7 @@ from ergon_runtime.core.heartbeats import Heartbeat
 from ergon_runtime.core.history import shown_key
 from ergon_runtime.view.model import ErrorInfo, StepKind, StepStatus, StepView, Try
 from ergon_runtime.view.running import Report
-from ergon_runtime.view.stored import Note, error_of, value_of
+from ergon_runtime.view.stored import ENCRYPTED, Note, error_of, value_of
 
 STOPPED = ErrorInfo("CancelledError", "the flow stopped waiting for it")
 CANCELLED = ErrorInfo("CancelledError", "cancelled")
@@ -52,7 +52,7 @@ class Timeline:
         """When the flow's present attempt did."""
         self._steps: dict[tuple[StepKind, str], StepView] = {}
         self._open: dict[tuple[StepKind, str], None] = {}
-        self._cancels = 0
+        self._cancels = self._encrypted = 0
 
     @property
     def steps(self) -> tuple[StepView, ...]:
@@ -70,6 +70,12 @@ class Timeline:
         """A row of the journal that is none of our entries."""
         error = ErrorInfo("CodecError", problem)
         self._steps["marker", f"#{seq}"] = StepView(f"#{seq}", "marker", "unreadable", "failed", error=error)
+
+    def take_encrypted(self) -> None:
+        """A row of the journal whose key is not at hand; they are shown as one."""
+        self._encrypted += 1
+        rows = f"{self._encrypted} journal {'entry' if self._encrypted == 1 else 'entries'}"
+        self._steps["marker", ENCRYPTED] = StepView(ENCRYPTED, "marker", ENCRYPTED, "completed", result=rows)
 
     def take(self, entry: Entry) -> None:
         """The next entry."""

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from ergon_runtime.codec import ErrorView, describe_error
 from ergon_runtime.core.entries import Outcome
+from ergon_runtime.core.flows import Status
 from ergon_runtime.core.heartbeats import Heartbeat, heartbeats_in
 from ergon_runtime.core.payloads import key_of, reason_against
 from ergon_runtime.errors import CodecError
@@ -56,15 +57,16 @@ def _traceback(view: ErrorView) -> str | None:
     return "\n\nwhich led to:\n\n".join(texts) + "\n" if texts else None
 
 
-def outcome_of(result: bytes | None) -> tuple[Json, ErrorInfo | None]:
+def outcome_of(result: bytes | None, status: Status) -> tuple[Json, ErrorInfo | None]:
     """The result and the error of an ended flow."""
     if result is None:
         return None, None
     try:
         outcome = Outcome.unpack(result)
     except ValueError as problem:
-        if key_of(result) is not None:
-            return ENCRYPTED, None
+        if (key := key_of(result)) is not None:
+            missing = ErrorInfo(ENCRYPTED, f"its key {key!r} is not among the [crypto] keys here")
+            return (None, missing) if status is Status.FAILED else (ENCRYPTED, None)
         return None, ErrorInfo("CodecError", str(problem))
     return value_of(outcome.value), error_of(outcome.error)
 

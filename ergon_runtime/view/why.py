@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never, cast
 
 from ergon_runtime.core.flows import FlowRow, Status, WorkerRow
+from ergon_runtime.core.payloads import key_of
 from ergon_runtime.operators.unfinished import unfinished_fork
 from ergon_runtime.view.model import BLOCKED_KINDS, Aside, StepView, Why, WhyKind
 from ergon_runtime.view.stored import Note, value_of
@@ -159,11 +160,11 @@ def _signal(row: FlowRow, key: str | None, name: str, since: int | None, until: 
 
 
 def _blocked(row: FlowRow, note: Note) -> Why:
-    why = note.why or {}
+    why, encrypted = note.why or {}, row.note is not None and key_of(row.note) is not None
     kind = _BLOCKED.get(str(why.get("kind")), "unreadable")
     return Why(
         kind,
-        message=_text(why, "message") or "the reason was not recorded",
+        message=_text(why, "message") or f"the reason {'is encrypted' if encrypted else 'was not recorded'}",
         since=_number(why, "since") or row.updated,
         key=_text(why, "key"),
         recorded=_text(why, "recorded"),
