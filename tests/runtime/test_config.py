@@ -47,6 +47,8 @@ def test_load_each_stronger_source_wins(tmp_path: Path) -> None:
         "worker.max_entries": "default",
         "payload.warn": "default",
         "payload.max": "default",
+        "crypto.keys": "default",
+        "crypto.read_plain": "default",
     }
 
 
@@ -279,3 +281,32 @@ def test_parse_duration_of_nonsense_is_refused(text: str) -> None:
 def test_parse_duration_without_unit_says_so() -> None:
     with pytest.raises(ConfigError, match="say the unit, as in 15s"):
         parse_duration("15")
+
+
+# Encryption keys
+
+
+def test_load_keys_from_file_have_absolute_paths(tmp_path: Path) -> None:
+    (tmp_path / "ergon.toml").write_text('[crypto]\nkeys = ["k2=env:NEW", "k1 = keys/k1"]\nread_plain = true')
+    (tmp_path / "below").mkdir()
+    config = load_config(tmp_path / "below", {})
+    assert config.key_sources == ("k2=env:NEW", f"k1={tmp_path}/keys/k1")
+    assert config.read_plain
+
+
+def test_load_keys_from_environment_beat_the_file(tmp_path: Path) -> None:
+    (tmp_path / "ergon.toml").write_text('[crypto]\nkeys = ["k1=env:OLD"]\nread_plain = true')
+    environ = {"ERGON_CRYPTO__KEYS": "k3=env:A k2=/b", "ERGON_CRYPTO__READ_PLAIN": "0"}
+    config = load_config(tmp_path, environ)
+    assert (config.key_sources, config.read_plain) == (("k3=env:A", "k2=/b"), False)
+
+
+@pytest.mark.parametrize("written", ['"k1=env:A"', "[1]", '["c0ffee"]', '["=c0ffee"]', '["k1="]'])
+def test_load_keys_that_make_no_sense_are_refused_and_not_shown(tmp_path: Path, written: str) -> None:
+    said = refusal(tmp_path, f"[crypto]\nkeys = {written}")
+    assert said == 'ergon.toml: crypto.keys must be a list, as in ["k2=env:ERGON_KEY", "k1=keys/k1"]'
+
+
+def test_config_shown_has_no_key_that_was_put_into_it(tmp_path: Path) -> None:
+    (tmp_path / "ergon.toml").write_text(f'[crypto]\nkeys = ["k1={"c0ffee" * 10}"]')
+    assert "c0ffee" not in repr(load_config(tmp_path, {}))
