@@ -178,6 +178,8 @@ class FlowMachine:
     def evict(self) -> None:
         """Drop the flow from memory: end every coroutine of it at once. Idempotent (L6)."""
         self.loop.evict()
+        if self.main is not None and self.main.done() and not self.main.cancelled():
+            self.main.exception()  # looked at: a flow that was lost before its end was committed is not forgotten
 
     # --- what the runner reads
     def outcome_unknown(self, op: StepOp) -> bool:

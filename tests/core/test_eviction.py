@@ -157,6 +157,18 @@ def test_l6_diverged_flow_reports_no_error_of_its_own_leaving() -> None:
     assert flow.reports == []
 
 
+def test_l6_flow_lost_after_its_error_and_before_its_end_is_committed_reports_nothing() -> None:
+    async def code() -> None:
+        raise LookupError("told by whoever runs it again")
+
+    flow = Flow(code).begin()
+    assert flow.machine.done
+    flow.close()
+    flow._machine = None
+    gc.collect()
+    assert flow.reports == []
+
+
 # --- what a flow's loop refuses
 def refusals() -> dict[str, Callable[[], Any]]:
     def loop() -> FlowLoop:
