@@ -181,6 +181,7 @@ class Store(Protocol):
         is no matter here. Raises StoreCorrupt for what is past reading."""
         ...
 
-    async def add_key_check(self, key: str, check: str) -> None:
-        """Note that payloads are encrypted with the key of this id, unless that is known; its identity says so."""
+    async def add_key_check(self, key: str, check: str, *, mixed: bool) -> bool:
+        """Note that payloads are encrypted with the key of this id, unless that is known; its identity says so. False
+        if the store has something that is not encrypted, since none of its payloads are, unless `mixed`."""
         ...

@@ -28,15 +28,20 @@ async def check_keys(store: Store, keys: Keys, *, keyless: bool, read_only: bool
     read. Leaves the check of the key that writes."""
     identity = await store.identity()
     _check(identity, keys, keyless=keyless)
-    if not identity.key_checks and not keys.read_plain and not await _empty(store):
+    if read_only:
+        fits = identity.key_checks or keys.read_plain or not any([await store.count(kind) for kind in Kind])
+    elif keys.active in dict(identity.key_checks):
+        return
+    else:
+        check = key_check(keys.secrets[keys.active], identity.id)
+        fits = await store.add_key_check(keys.active, check, mixed=keys.read_plain)
+        _check(await store.identity(), keys, keyless=keyless)  # somebody else may have been faster, with another key
+    if not fits:
         said = f"the store {identity.url} is not encrypted, and it is not empty"
         raise StoreLocked(
             f"{said}; copy it to a new one (ergon store copy), or set read_plain = true under [crypto]\n"
             "  to read what is there as it is, and to encrypt what comes"
         )
-    if not read_only and keys.active not in dict(identity.key_checks):
-        await store.add_key_check(keys.active, key_check(keys.secrets[keys.active], identity.id))
-        _check(await store.identity(), keys, keyless=keyless)  # somebody else may have been faster, with another key
 
 
 def _check(identity: StoreIdentity, keys: Keys, *, keyless: bool) -> None:
@@ -48,7 +53,3 @@ def _check(identity: StoreIdentity, keys: Keys, *, keyless: bool) -> None:
         if secret is None and not keyless:
             said = f"parts of the store {identity.url} are encrypted with key {key!r}, which is not configured"
             raise StoreLocked(f"{said}; {ADVICE}")
-
-
-async def _empty(store: Store) -> bool:
-    return not any([await store.count(kind) for kind in Kind])

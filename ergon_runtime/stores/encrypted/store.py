@@ -120,8 +120,8 @@ class EncryptedStore:
     async def verify(self) -> builtins.list[str]:
         return await self._inner.verify()
 
-    async def add_key_check(self, key: str, check: str) -> None:
-        await self._inner.add_key_check(key, check)
+    async def add_key_check(self, key: str, check: str, *, mixed: bool) -> bool:
+        return await self._inner.add_key_check(key, check, mixed=mixed)
 
     async def _creating(self, flows: tuple[NewFlow, ...], send: Callable[[tuple[NewFlow, ...]], Awaitable[T]]) -> T:
         """Send flows to create. One that is there with equal arguments, encrypted otherwise, is sent as it is there.

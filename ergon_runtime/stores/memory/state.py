@@ -167,10 +167,13 @@ class MemoryState:
         """Be a store like any other."""
         self.identity = replace(self.identity, copy_of=None)
 
-    def add_key_check(self, key: str, check: str) -> None:
-        """Note that payloads are encrypted with this key."""
+    def add_key_check(self, key: str, check: str, *, mixed: bool) -> bool:
+        """Note that payloads are encrypted with this key; False if some are not."""
+        if not (mixed or self.identity.key_checks) and any(self.count(kind) for kind in Kind):
+            return False
         checks = {key: check, **dict(self.identity.key_checks)}
         self.identity = replace(self.identity, key_checks=tuple(sorted(checks.items())))
+        return True
 
     def verify(self) -> builtins.list[str]:
         """What is kept twice and does not say the same."""

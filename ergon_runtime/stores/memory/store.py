@@ -153,9 +153,9 @@ class MemoryStore:
         with self._shared as state:
             state.end_copy()
 
-    async def add_key_check(self, key: str, check: str) -> None:
+    async def add_key_check(self, key: str, check: str, *, mixed: bool) -> bool:
         with self._shared as state:
-            state.add_key_check(key, check)
+            return state.add_key_check(key, check, mixed=mixed)
 
     async def verify(self) -> builtins.list[str]:
         with self._shared as state:

@@ -203,10 +203,11 @@ class RedisStore:
         await self._write(scripts.COPY, "", "")
         self._note_copy(None)
 
-    async def add_key_check(self, key: str, check: str) -> None:
-        checks = rows.key_checks(await self._write(scripts.KEYS, key, check))
+    async def add_key_check(self, key: str, check: str, *, mixed: bool) -> bool:
+        checks = rows.key_checks(await self._write(scripts.KEYS, key, check, int(mixed)))
         opened = self._now_open
         self._opened = replace(opened, identity=replace(opened.identity, key_checks=checks))
+        return bool(checks)
 
     async def verify(self) -> builtins.list[str]:
         found: builtins.list[str] = []

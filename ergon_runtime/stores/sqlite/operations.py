@@ -191,9 +191,12 @@ class Operations:
         """Be a store like any other."""
         schema.end_copy(self._conn)
 
-    def add_key_check(self, key: str, check: str) -> None:
-        """Note that payloads are encrypted with this key."""
+    def add_key_check(self, key: str, check: str, *, mixed: bool) -> bool:
+        """Note that payloads are encrypted with this key; False if some are not."""
+        if not (mixed or schema.key_checks(self._conn)) and any(self.count(kind) for kind in Kind):
+            return False
         schema.add_key_check(self._conn, key, check)
+        return True
 
     def verify(self) -> builtins.list[str]:
         """What is damaged in the file and its tables."""

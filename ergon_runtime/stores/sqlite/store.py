@@ -174,8 +174,8 @@ class SQLiteStore:
     async def end_copy(self) -> None:
         await self._write(lambda do: do.end_copy())
 
-    async def add_key_check(self, key: str, check: str) -> None:
-        await self._write(lambda do: do.add_key_check(key, check))
+    async def add_key_check(self, key: str, check: str, *, mixed: bool) -> bool:
+        return await self._write(lambda do: do.add_key_check(key, check, mixed=mixed))
 
     async def verify(self) -> builtins.list[str]:
         """Question by question: a look at the whole of a large file would hold up its log."""

@@ -86,7 +86,9 @@ def scenarios() -> list[Callable[[str, Path], None]]:
 def test_the_rights_that_are_checked_and_documented_are_those_that_are_used() -> None:
     assert of_arrival() | CHECKING == of_scripts(), "COMMANDS in arrive.lua must list what the scripts call"
     commands = {rule[1:] for rule in documented() if rule.startswith("+")}
-    assert commands == of_arrival() | CLIENT | CHECKING, "the rule in docs/redis.md must allow what is used, and no more"
+    assert commands == of_arrival() | CLIENT | CHECKING, (
+        "the rule in docs/redis.md must allow what is used, and no more"
+    )
 
 
 def test_a_user_with_the_documented_rights_passes_the_conformance_suite(
