@@ -132,7 +132,7 @@ def test_store_with_senseless_content_is_exit_6(here: Shop, statement: str, said
 
 def test_store_locked_by_another_process_can_be_read_but_not_written(here: Shop) -> None:
     def write(args: list[str]) -> None:
-        refused(here, args, 6, "is locked by another process", "find and stop the process")
+        refused(here, args, 6, "is locked by another process", "try again")
 
     with database(here) as connection, ThreadPoolExecutor() as pool:
         connection.execute("BEGIN EXCLUSIVE")

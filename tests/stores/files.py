@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore
+from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore, holders
 from tests.stores.harness import new
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,3 +39,13 @@ async def create_a(store: SQLiteStore) -> None:
 
 def raw(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None)
+
+
+def locks_are_told(folder: Path) -> bool:
+    """Whether the kernel tells who has a lock on a file in this folder. Not every sandbox and file system does."""
+    file = os.open(folder / "told-shm", os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX, 1, 120)
+        return holders.writer(str(folder / "told")) == os.getpid()
+    finally:
+        os.close(file)

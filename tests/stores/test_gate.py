@@ -1,37 +1,49 @@
-"""The gate between checkpoints and writers: which builds need it, that logs stay short, that writers are never met."""
+"""The gate between checkpoints and writers: logs stay short, writers are never met, and nobody waits without end."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import logging
+import os
 import sqlite3
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from ergon_runtime.stores.sqlite.gate import Gate, needed
+from ergon_runtime.errors import StoreUnavailable
+from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore, gate, holders
+from ergon_runtime.stores.sqlite.gate import SETTINGS, Gate
+from tests.stores.files import create_a, locks_are_told, nothing, using
+from tests.stores.harness import new
 
 
-@pytest.mark.parametrize(
-    ("version", "expected"),
-    [
-        ((3, 40, 1), True),
-        ((3, 44, 5), True),
-        ((3, 44, 6), False),
-        ((3, 45, 0), True),
-        ((3, 50, 6), True),
-        ((3, 50, 7), False),
-        ((3, 51, 2), True),
-        ((3, 51, 3), False),
-        ((3, 52, 0), False),
-    ],
-)
-def test_builds_with_the_fault_need_the_gate(version: tuple[int, ...], expected: bool) -> None:
-    assert needed(version) is expected
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "s.db"
 
 
-def _with_long_log(path: Path, gate: Gate) -> sqlite3.Connection:
+@pytest.fixture
+def key(path: Path) -> Iterator[Gate]:
+    made = Gate(str(path))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def other(path: Path) -> Iterator[Gate]:
+    made = Gate(str(path))
+    yield made
+    made.close()
+
+
+def _with_long_log(path: Path) -> sqlite3.Connection:
     conn = sqlite3.connect(path, isolation_level=None)
     conn.execute("PRAGMA journal_mode = WAL")
-    for setting in gate.settings:
+    for setting in SETTINGS:
         conn.execute(setting)
     conn.execute("CREATE TABLE t (x)")
     conn.execute("INSERT INTO t VALUES (zeroblob(5000000))")
@@ -42,43 +54,121 @@ def _log(path: Path) -> int:
     return Path(f"{path}-wal").stat().st_size
 
 
-def test_long_log_is_emptied_when_nobody_writes(tmp_path: Path) -> None:
-    path = tmp_path / "s.db"
-    gate, other = Gate(str(path), needed=True), Gate(str(path), needed=True)
-    conn = _with_long_log(path, gate)
-    with other.writing():
-        gate.checkpoint(conn)
+def test_long_log_is_emptied_when_nobody_writes(path: Path, key: Gate, other: Gate) -> None:
+    conn = _with_long_log(path)
+    with other.writing(0):
+        key.checkpoint(conn)
         assert _log(path) > 5_000_000
-    gate.checkpoint(conn)
+    key.checkpoint(conn)
     assert _log(path) == 0
     conn.close()
-    gate.close()
-    other.close()
 
 
-def test_reader_holds_a_checkpoint_up_without_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "s.db"
-    gate = Gate(str(path), needed=True)
-    conn = _with_long_log(path, gate)
+def test_reader_holds_a_checkpoint_up_without_an_error(path: Path, key: Gate) -> None:
+    conn = _with_long_log(path)
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM t").fetchall()
-    gate.checkpoint(conn)
+    key.checkpoint(conn)
     assert _log(path) > 5_000_000
     reader.execute("COMMIT")
-    gate.checkpoint(conn)
+    key.checkpoint(conn)
     assert _log(path) == 0
     assert conn.execute("PRAGMA busy_timeout").fetchone()[0] == 5000
     reader.close()
     conn.close()
-    gate.close()
 
 
-def test_gate_that_is_not_needed_leaves_checkpoints_to_sqlite(tmp_path: Path) -> None:
-    path = tmp_path / "s.db"
-    gate = Gate(str(path), needed=False)
-    assert gate.settings == ()
-    with gate.writing():
+def test_checkpoint_that_is_needed_lets_writers_leave_and_no_new_one_in(
+    path: Path, key: Gate, other: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the turnstile a second writer is inside before the first has left, and so on without end."""
+    third, writing, tried = Gate(str(path)), contextlib.ExitStack(), list[float]()
+
+    def meanwhile(pause: float) -> None:
+        tried.append(pause)
+        with pytest.raises(StoreUnavailable, match="locked for a checkpoint"), third.writing(0):
+            pass
+        writing.close()
+
+    monkeypatch.setattr(gate, "_NEED", 0)
+    monkeypatch.setattr(gate, "_WAIT", 30.0)
+    monkeypatch.setattr(gate, "time", SimpleNamespace(monotonic=time.monotonic, sleep=meanwhile))
+    conn = _with_long_log(path)
+    writing.enter_context(other.writing(0))
+    key.checkpoint(conn)
+    assert tried
+    assert _log(path) == 0
+    with third.writing(0):
         pass
-    gate.close()
-    assert list(tmp_path.iterdir()) == []
+    third.close()
+    conn.close()
+
+
+def test_checkpoint_gives_up_on_a_writer_who_does_not_leave(
+    path: Path, key: Gate, other: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "_NEED", 0)
+    monkeypatch.setattr(gate, "_WAIT", 0.01)
+    conn = _with_long_log(path)
+    with other.writing(0):
+        key.checkpoint(conn)
+        assert _log(path) > 5_000_000
+    with key.writing(0):
+        pass
+    conn.close()
+
+
+@pytest.mark.parametrize("name", ["gate", "turn"])
+def test_checkpoint_without_end_is_an_error_that_names_its_process(path: Path, name: str) -> None:
+    using(SQLiteStore(path), nothing)
+    by = rf"process {os.getpid()} \(" if locks_are_told(path.parent) else "a process that holds"
+    file = os.open(f"{path}.{name}", os.O_RDWR)
+    fcntl.flock(file, fcntl.LOCK_EX)
+
+    async def write(store: SQLiteStore) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(StoreUnavailable, match=f"for a checkpoint by {by}"):
+            await store.create(new())
+        fcntl.flock(file, fcntl.LOCK_UN)
+        assert await store.create(new())
+
+    with pytest.raises(StoreUnavailable, match="for a checkpoint by"):
+        using(SQLiteStore(path, SQLiteOptions(patience=0.0)), nothing)
+    fcntl.flock(file, fcntl.LOCK_UN)
+    using(SQLiteStore(path, SQLiteOptions(patience=0.05)), write)
+    os.close(file)
+
+
+def test_log_that_a_reader_lets_grow_is_warned_of_once_with_its_process(
+    path: Path, key: Gate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(gate, "_LONG", 1_000_000)
+    conn = _with_long_log(path)
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchall()
+    with caplog.at_level(logging.WARNING):
+        key.checkpoint(conn)
+        key.checkpoint(conn)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert f"the log of store {path} has grown to 4 MiB" in said
+    reading = holders.describe(os.getpid()) if locks_are_told(path.parent) else "unknown"
+    assert said.endswith(f"read it now: {reading}")
+    reader.close()
+    key.checkpoint(conn)
+    assert _log(path) == 0
+    conn.close()
+
+
+def test_every_store_keeps_sqlite_from_checkpoints_of_its_own(path: Path) -> None:
+    """Whatever build of SQLite this is: another process at the file may have one with the fault."""
+
+    async def look(store: SQLiteStore) -> None:
+        await create_a(store)
+        opened = store._opened
+        assert opened is not None
+        assert opened.connections[1].raw.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
+
+    using(SQLiteStore(path), look)
+    assert Path(f"{path}.gate").exists()

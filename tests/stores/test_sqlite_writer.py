@@ -98,7 +98,7 @@ def test_lock_held_too_long_is_unavailable_and_nothing_is_stranded(tmp_path: Pat
     async def contend(store: SQLiteStore) -> None:
         conn = raw(path)
         conn.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreUnavailable, match="locked by another process"):
+        with pytest.raises(StoreUnavailable, match="is locked by another"):
             await store.create(new("a"))
         conn.execute("ROLLBACK")
         assert await store.create(new("a"))

@@ -17,7 +17,7 @@ import aiosqlite
 
 from ergon_runtime.errors import StoreMissing, StoreUnavailable
 from ergon_runtime.stores.sqlite import faults, origin, schema
-from ergon_runtime.stores.sqlite.gate import Gate
+from ergon_runtime.stores.sqlite.gate import SETTINGS, Gate
 from ergon_runtime.stores.sqlite.transaction import begin, insist, snapshot
 
 T = TypeVar("T")
@@ -78,9 +78,9 @@ async def open_writer(
                 origin.check(conn, path)
         if empty and not create:
             raise StoreUnavailable(f"no store at {path}: the file is empty")
-        with gate.writing():
+        with gate.writing(patience):
             _use_wal(conn, path, patience)
-            for pragma in (*_COMMON, *gate.settings, f"PRAGMA synchronous = {synchronous}"):
+            for pragma in (*_COMMON, *SETTINGS, f"PRAGMA synchronous = {synchronous}"):
                 conn.execute(pragma)
             begin(conn, patience)
             try:

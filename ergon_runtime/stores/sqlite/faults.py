@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Generator
 
 from ergon_runtime.errors import StoreCorrupt, StoreError, StoreUnavailable
+from ergon_runtime.stores.sqlite import holders
 
 _UNAVAILABLE = {
     "BUSY": "is locked by another process; try again, or find and stop the process that holds it",
@@ -41,11 +43,19 @@ def of_writing(error: sqlite3.Error) -> bool:
 def explain(error: sqlite3.Error, path: str) -> StoreError:
     """The StoreError that stands for an error of SQLite."""
     kind = _kind(error)
+    if kind == "BUSY" and (pid := holders.writer(path)) is not None:
+        return StoreUnavailable(f"store {path} {_held(pid)} ({error})")
     if kind in _UNAVAILABLE:
         return StoreUnavailable(f"store {path} {_UNAVAILABLE[kind]} ({error})")
     if kind in _CORRUPT:
         return StoreCorrupt(f"{path} {_CORRUPT[kind]} ({error})")
     return StoreError(f"store {path} failed in an unforeseen way ({error}); please report this")
+
+
+def _held(pid: int) -> str:
+    if pid == os.getpid():
+        return "is locked by another connection of this process; try again"
+    return f"is locked by another process, {holders.describe(pid)}; try again; if it hangs, end it: kill -9 {pid}"
 
 
 @contextlib.contextmanager

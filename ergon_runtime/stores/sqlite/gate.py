@@ -1,81 +1,139 @@
-"""Keeps checkpoints and writers apart, on the builds of SQLite that need it.
+"""Keeps checkpoints and writers apart, and the log short.
 
 SQLite 3.7.0 to 3.51.2 can damage a file when one process checkpoints the log while another begins it anew (fixed in
-3.51.3, 3.50.7 and 3.44.6). On such builds SQLite's own checkpoints are off; writers share a lock on `<store>.gate`,
-and whoever checkpoints holds it alone. The lock is on a file of its own: closing the store's file would drop SQLite's.
+3.51.3, 3.50.7 and 3.44.6). A store may be shared by processes with different builds, so none leaves checkpoints to
+SQLite: writers share a lock on `<store>.gate`, and whoever checkpoints holds it alone. When the log gets long he first
+closes `<store>.turn`, through which all writers come: else some of them would always be inside. The locks are on files
+of their own: closing the store's file would drop SQLite's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import sqlite3
+import time
 from collections.abc import Generator
 
+from ergon_runtime.errors import StoreUnavailable
+from ergon_runtime.stores.sqlite import holders
+
+log = logging.getLogger(__name__)
+
+SETTINGS = ("PRAGMA wal_autocheckpoint = 0",)
+"""What a writing connection has to be told."""
 _WISH = 4 * 1024 * 1024
 """Bytes of log above which a checkpoint is tried; every writer passing by tries, none waits."""
-_NEED = 64 * 1024 * 1024
-"""Bytes of log above which a checkpoint waits for the other writers."""
-
-
-def needed(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
-    """Whether this build of SQLite has the fault."""
-    fixed = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
-    return not fixed
+_NEED = 16 * 1024 * 1024
+"""Bytes of log above which a checkpoint makes the writers wait."""
+_LONG = 64 * 1024 * 1024
+"""Bytes of log of which people are warned."""
+_WAIT = 0.5
+"""Seconds for which a checkpoint waits for writers to leave, and for which it then lets them be."""
+_SILENCE = 60.0
+"""Seconds between two warnings."""
 
 
 class Gate:
-    """One handle's key to the gate; without `needed` it is always open. `writing` and `checkpoint` run on the writing
-    connection's thread. Raises OSError if the gate's file cannot be made."""
+    """One handle's key to the gate. `writing` and `checkpoint` run on the writing connection's thread. Raises OSError
+    if its files cannot be made."""
 
-    def __init__(self, path: str, needed: bool = needed()) -> None:
-        self._log = f"{path}-wal"
-        self._file = os.open(f"{path}.gate", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600) if needed else None
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        """What a writing connection has to be told."""
-        return () if self._file is None else ("PRAGMA wal_autocheckpoint = 0",)
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._gate = _open(f"{path}.gate")
+        self._turn = _open(f"{path}.turn")
+        self._rest_until = self._silent_until = 0.0
+        self._closed = False
 
     @contextlib.contextmanager
-    def writing(self) -> Generator[None]:
-        """While this lasts nobody checkpoints."""
-        if self._file is None:
-            yield
-            return
-        fcntl.flock(self._file, fcntl.LOCK_SH)
+    def writing(self, patience: float) -> Generator[None]:
+        """While this lasts nobody checkpoints. Raises StoreUnavailable if somebody does for `patience` seconds."""
+        deadline = time.monotonic() + patience
+        with _locked(self._turn, fcntl.LOCK_SH, deadline) as passed:
+            if not passed or not _lock(self._gate, fcntl.LOCK_SH, deadline):
+                raise self._shut(f"{self._path}.{'gate' if passed else 'turn'}")
         try:
             yield
         finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
 
     def checkpoint(self, conn: sqlite3.Connection) -> None:
         """Move the log into the store, if it is long and nobody writes. A failure is left to the next one who tries."""
-        length = self._length()
-        if self._file is None or length < _WISH:
+        length, now = self._length(), time.monotonic()
+        if length < _WISH:
             return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX if length > _NEED else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        try:
-            with contextlib.suppress(sqlite3.Error):
-                _empty(conn)
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+        deadline = now + _WAIT if length > _NEED and now >= self._rest_until else now
+        kind = fcntl.LOCK_EX if deadline > now else fcntl.LOCK_SH
+        with _locked(self._turn, kind, deadline) as passed, _locked(self._gate, fcntl.LOCK_EX, deadline) as alone:
+            if passed and alone:
+                with contextlib.suppress(sqlite3.Error):
+                    _empty(conn)
+        if length > _NEED and self._length() > _NEED:
+            self._rest_until = time.monotonic() + _WAIT
+        self._warn()
 
     def close(self) -> None:
         """Give the key back; idempotent."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        if not self._closed:
+            self._closed = True
+            os.close(self._gate)
+            os.close(self._turn)
+
+    def _warn(self) -> None:
+        length, now = self._length(), time.monotonic()
+        if length < _LONG or now < self._silent_until:
+            return
+        self._silent_until = now + _SILENCE
+        reading = ", ".join(map(holders.describe, holders.readers(self._path)))
+        log.warning(
+            "the log of store %s has grown to %d MiB, because somebody reads the store without a pause; processes that "
+            "read it now: %s",
+            *(self._path, length >> 20, reading or "unknown"),
+        )
+
+    def _shut(self, file: str) -> StoreUnavailable:
+        pid = holders.owner(file)
+        by = f"a process that holds {file}" if pid is None else f"process {holders.describe(pid)}"
+        end = "find and end it" if pid is None else f"end it: kill -9 {pid}"
+        return StoreUnavailable(f"store {self._path} is locked for a checkpoint by {by}; try again; if it hangs, {end}")
 
     def _length(self) -> int:
         try:
-            return os.stat(self._log).st_size
+            return os.stat(f"{self._path}-wal").st_size
         except OSError:
             return 0
+
+
+def _open(file: str) -> int:
+    return os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+
+@contextlib.contextmanager
+def _locked(file: int, kind: int, deadline: float) -> Generator[bool]:
+    """With the lock, if it could be had."""
+    held = _lock(file, kind, deadline)
+    try:
+        yield held
+    finally:
+        if held:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _lock(file: int, kind: int, deadline: float) -> bool:
+    """Take a lock; False if it cannot be had in time. The kernel's own waiting has no end."""
+    pause = 0.0005
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(pause)
+            pause = min(0.02, pause * 2)
+        else:
+            return True
 
 
 def _empty(conn: sqlite3.Connection) -> None:

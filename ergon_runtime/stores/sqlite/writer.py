@@ -72,8 +72,11 @@ class Writer:
         works = [work for work, _ in wanted]
 
         def run(conn: sqlite3.Connection) -> list[Outcome]:
-            with self._gate.writing():
-                outcomes = run_group(conn, works, self._path, self._patience)
+            try:
+                with self._gate.writing(self._patience):
+                    outcomes = run_group(conn, works, self._path, self._patience)
+            except StoreUnavailable as shut:
+                return [(None, shut)] * len(works)
             self._gate.checkpoint(conn)
             return outcomes
 
