@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -72,6 +73,12 @@ def test_c6_lease_is_safe_for_two_thirds_of_its_length(now: float, safe: bool) -
     held = HeldLease(Lease("f", "t"), LENGTH, 10.0)
     assert held.safe(now) is safe
     assert held.left(now) == pytest.approx(12.0 - now)
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no such clock")
+def test_c6_fence_goes_by_a_clock_that_goes_on_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "clock_gettime", {time.CLOCK_BOOTTIME: 5.0}.get)
+    assert boot_seconds() == 5.0
 
 
 def test_renewal_that_was_sent_earlier_does_not_shorten_a_lease() -> None:

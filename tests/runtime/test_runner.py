@@ -185,7 +185,7 @@ def test_c6_store_that_is_away_is_not_asked_past_two_thirds_of_the_lease() -> No
         async with claimed(both(), both) as flow_:
             flow_.faults.plan = dict.fromkeys(range(2, 1000), "refused")
             assert await flow_.runner.run() is None
-            assert flow_.sent > 5
+            assert 5 < flow_.sent < 50
             assert asyncio.get_running_loop().time() == pytest.approx(LEASE * 2 / 3)  # the last good one was sent at 0
 
     virtual(main)

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from ergon_runtime.core.entries import StepEnded, StepStopped
+from ergon_runtime.core.flows import Commit, CommitReply
 from ergon_runtime.core.retry import RetryPolicy
 from ergon_runtime.definitions import flow, registry, step
 from ergon_runtime.errors import OutcomeUnknown
 from ergon_runtime.primitives import sleep, step_info
+from ergon_runtime.stores.memory import MemoryStore
 from tests.runtime.rigs import rig, virtual
 from tests.runtime.workers import until
 
@@ -210,6 +212,8 @@ def test_t3_step_asked_to_stop_is_not_started_again_after_a_crash(pool: Prompt) 
             here.start(calls)
             assert (await handle.result())[0] == "cancelled"
             assert await here.kinds() == ["timer sleep", "stopped 1/body"]
+            (stopped,) = [e for e in await here.entries() if isinstance(e, StepStopped)]
+            assert stopped.attempts == 0
             gate.set()
 
     virtual(main)
@@ -242,6 +246,28 @@ def test_t5_start_of_an_at_most_once_step_is_in_the_store_before_its_body_runs(l
             assert await here.kinds() == ["begun launch"]
             assert await handle.result() == "away"
             assert await here.kinds() == ["begun launch", "step launch"]
+
+    virtual(main)
+
+
+def test_t5_body_waits_for_the_commit_of_its_start_however_long_that_takes(launch: Any) -> None:
+    class Slow(MemoryStore):
+        async def commit(self, commit: Commit) -> CommitReply:
+            await asyncio.sleep(0.1)
+            return await super().commit(commit)
+
+    @flow
+    async def calls() -> str:
+        return str(await launch())
+
+    async def main() -> None:
+        async with rig() as here:
+            slow = Slow()
+            slow._shared = here.store._shared  # type: ignore[attr-defined]  # the rig's is a memory store
+            here.start(calls, store=slow)
+            await here.scheduler.schedule(calls(), id="f")
+            await until(lambda: bool(log))
+            assert await here.kinds() == ["begun launch"]
 
     virtual(main)
 

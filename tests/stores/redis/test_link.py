@@ -87,6 +87,7 @@ def test_a_timeout_amid_a_pipeline_drops_the_connection_with_its_late_answers() 
         async with through_a_proxy(timeout=0.3, patience=0.1) as (store, proxy):
             for n in range(20):
                 await store.create(new(f"f{n}", args=str(n).encode()))
+            assert await store.get("f0")  # the connection is there
             proxy.delay = 0.5
             looks = [store.get(f"f{n}") for n in range(10)]
             assert {type(each) for each in await asyncio.gather(*looks, return_exceptions=True)} == {StoreUnavailable}
