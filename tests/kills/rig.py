@@ -8,15 +8,16 @@ processes that die as they send. All that is drawn comes from the seed; which in
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ergon_cli.exits import ExitCode
 from ergon_runtime import FlowQuery, FlowRow, Scheduler, Status, Store, StoreUnavailable, open_store
@@ -28,7 +29,8 @@ from tests.kills.work import Job, job
 
 T = TypeVar("T")
 UNENDED = (Status.PENDING, Status.RUNNING, Status.WAITING, Status.BLOCKED)
-PATIENCE = 2.0
+CLIENTS = 6
+PATIENCE = 4.0
 """Seconds that a worker gets to come to its point; then it is killed where it is."""
 FAULTS = ("internal error", "Traceback (most recent", "was never retrieved", "was destroyed", "was never awaited")
 """What no worker may log."""
@@ -36,17 +38,18 @@ FAULTS = ("internal error", "Traceback (most recent", "was never retrieved", "wa
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a run is made. `kills` counts SIGKILLs of workers, stops and drains come besides. `lease` in seconds."""
+    """How a run is made. `kills` counts SIGKILLs of workers, stops and drains come besides; `flows` is how many there
+    are at least. `lease` in seconds."""
 
     store: str
     url: str
     kills: int
     flows: int
     seed: int
-    lease: float = 0.6
+    lease: float = 1.0
     seats: int = 3
-    at_once: int = 150
-    """Flows that have not ended, at most, while workers die."""
+    at_once: int = 80
+    """Flows that have not ended, while workers die."""
     cold_one_in: int = 10
     """How many of the workers begin as a command of their own, and are no forks."""
 
@@ -113,23 +116,19 @@ class Rig:
 
     # --- clients
     async def feed(self) -> None:
-        """Schedule all jobs, spread over the kills, by several clients at once."""
-        numbers = iter(range(self.settings.flows))
-        await asyncio.gather(*(self._client(numbers) for _ in range(8)))
+        """Keep so many flows under way by several clients, while workers die, and until there were enough of them."""
+        numbers = itertools.count()
+        await asyncio.gather(*(self._client(numbers) for _ in range(CLIENTS)))
 
-    async def _client(self, numbers: Any) -> None:
+    async def _client(self, numbers: Iterator[int]) -> None:
         scheduler = Scheduler(self.store)
         for number in numbers:
-            while not self.over.is_set() and number > self._allowed():
-                await asyncio.sleep(0.02)
             while await self.unended(self.settings.at_once) >= self.settings.at_once:
                 await asyncio.sleep(0.05)
+            if self.over.is_set() and number >= self.settings.flows:
+                return
             made = job(number, random.Random(f"{self.settings.seed}-{number}"))
             await self._submit(scheduler, made, random.Random(f"client-{self.settings.seed}-{number}"))
-
-    def _allowed(self) -> float:
-        """How many jobs may have been scheduled: they are to last as long as the kills."""
-        return 30 + self.settings.flows * (self.done["kills"] + 1) / max(1, self.settings.kills)
 
     async def _submit(self, scheduler: Scheduler, made: Job, draw: random.Random) -> None:
         """Schedule a job and send its signals; each again under its id while the outcome is unknown."""
