@@ -70,13 +70,13 @@ def test_shown_command_line_parses(page: str, line: str) -> None:
 
 @pytest.mark.parametrize("verb", COMMANDS)
 def test_examples_of_the_help_stand_on_lines_of_their_own_and_parse(verb: str) -> None:
-    command = command_of(verb)
-    (command,) = getattr(command, "commands", {verb: command}).values()  # as `ergon store copy`
-    assert re.match(r"\x08\nExamples?:\n  ergon ", command.epilog)
-    for line in command.epilog.splitlines()[2:]:
-        rest = shlex.split(line.partition(" > ")[0])[1:]
-        assert rest.pop(0) == verb
-        command.make_context(verb, [word for word in rest if word != command.name or verb == command.name])
+    group = command_of(verb)
+    for command in getattr(group, "commands", {verb: group}).values():  # as `ergon store copy`
+        assert re.match(r"\x08\nExamples?:\n  ergon ", command.epilog)
+        for line in command.epilog.splitlines()[2:]:
+            rest = shlex.split(line.partition(" > ")[0])[1:]
+            assert rest.pop(0) == verb
+            command.make_context(verb, [word for word in rest if word != command.name or verb == command.name])
 
 
 def test_command_line_with_an_unknown_option_is_noticed() -> None:
