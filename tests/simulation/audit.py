@@ -17,6 +17,7 @@ from ergon_runtime.core.entries import (
     LifeMarker,
     Patched,
     SignalReceived,
+    StepBegun,
     StepEnded,
     StepStopped,
     unpack,
@@ -36,10 +37,7 @@ from ergon_runtime.core.flows import (
 from tests.simulation.beats import Beats
 from tests.simulation.books import Books
 from tests.simulation.ledger import Journals, kept, lives, own
-from tests.simulation.programs import is_stuck
-
-OLD = "code 0"
-"""The fingerprint of the code before a change."""
+from tests.simulation.programs import is_spinning, is_stuck
 
 
 class Auditor:
@@ -54,14 +52,18 @@ class Auditor:
         self.told: set[tuple[str | None, str]] = set()
         """(flow, message id) of what flows sent."""
         self.stats: Counter[str] = Counter()
-        self.changing = self.only_poison = False
-        """Whether there is new code; whether nothing but the poisonous flow kills workers."""
+        self.codes = 1
+        """How many versions of the code there are; the last fits every journal."""
+        self.only_poison = False
+        """Whether nothing but the poisonous flow kills workers."""
         self.poison = 0
         self.started: dict[str, set[str]] = defaultdict(set)
         """Per token: the steps that were started under it."""
         self.draining: set[str] = set()
         """The workers that make no more tries."""
         self._claimed: dict[str, int] = {}
+        self._marks: dict[str, str | None] = {}
+        """The code that has blocked a flow, of those that are blocked."""
         self._books, self._journals, self._clock, self._blame, self._beats = books, journals, clock, blame, beats
         self._core = books.core
 
@@ -91,12 +93,15 @@ class Auditor:
             self.disturbed[flow] += claim.status is Status.RUNNING
             self.stats["claims"] += 1
             self.stats["claims alone"] += request.alone
+            if claim.status is Status.BLOCKED and not request.operator:
+                self._look_at_other_code(flow, request.fingerprint)
         return found
 
     def commit(self, commit: Commit) -> CommitReply:
         flow, core = commit.lease.flow, self._core
         row = core.get(flow)
-        assert row is not None
+        if row is None:  # it was pruned: LeaseLost
+            return core.commit(commit)
         again = row.head == commit.id
         stale = not again and (self._books.token(flow) != commit.lease.token or row.head != commit.predecessor)
         self.stats["stale writes"] += stale
@@ -108,6 +113,15 @@ class Auditor:
             self._blame(f"{flow}: a stale token or head wrote")
         self._look(row, commit)
         return reply
+
+    def _look_at_other_code(self, flow: str, fingerprint: str | None) -> None:
+        """A worker has claimed a blocked flow: it has other code than blocked it, and that mark is gone (P4)."""
+        self.stats["P4 other code tries"] += 1
+        if fingerprint == self._marks.get(flow):
+            self._blame(f"{flow} was blocked by {fingerprint}, which claims it again (P4)")
+        row = self._core.get(flow)
+        if row is not None and row.fingerprint is not None:
+            self._blame(f"{flow} is claimed, and {row.fingerprint} is still marked as the code that does not fit (P4)")
 
     def _look(self, row: FlowRow, commit: Commit) -> None:
         """At a commit that was applied; `row` is the flow before it."""
@@ -126,8 +140,11 @@ class Auditor:
         late = commit.due is not None and commit.due < self._claimed.get(commit.lease.token, 0)
         if commit.release and commit.status is Status.WAITING and late and row.owner not in self.draining:
             self._blame(f"{flow}: given back with a due time that had passed when it was claimed")
-        if commit.status is Status.BLOCKED and row.owner != "operator":  # they only give back what was
-            self._look_blocked(row, commit)
+        if commit.status is Status.BLOCKED:
+            self._marks[flow] = commit.fingerprint
+            if row.owner != "operator":  # they only give back what was
+                self._look_blocked(row, commit)
+        self._look_at_steps(row, commit, entries)
         self._look_at_children(row, commit, entries)
         self._look_at_heartbeats(row, commit, entries)
         if sum(isinstance(entry, SignalReceived) for entry in entries) > 1:
@@ -142,11 +159,14 @@ class Auditor:
         kind = why.get("kind")
         self.stats[f"blocked {kind}"] += 1
         patched = any(isinstance(record.entry, Patched) for record in self._journals(row.id))
-        rolled_back = kind == "diverged" and self.changing and commit.fingerprint == OLD and patched
-        stuck = kind == "stuck" and is_stuck(json.loads(row.args)["p"])
+        old = commit.fingerprint != f"code {self.codes - 1}"
+        rolled_back = kind == "diverged" and old and patched
+        seed = json.loads(row.args)["p"]
+        stuck = kind == "stuck" and is_stuck(seed)
+        spins = kind == "spinning" and is_spinning(seed) and commit.fingerprint == "code 0"
         if kind == "crash_loop" and self.only_poison and (row.id != "poison" or self.poison < SUSPECT + CRASH_LOOP):
             self._blame(f"{row.id} is blamed for what poison did")
-        if not stuck and kind != "crash_loop" and not rolled_back:
+        if not (stuck or spins or rolled_back or kind == "crash_loop"):
             self._blame(f"{row.id} is blocked: {why}")
 
     def _look_at_end(self, row: FlowRow, commit: Commit, *, adopted: bool) -> None:
@@ -165,6 +185,19 @@ class Auditor:
             left = {child for child in left if (found := self._core.get(child)) is None or not found.status.ended}
         if left:
             self._blame(f"{row.id}: life {life} ends, and its children {sorted(left)} are not cancelled")
+
+    def _look_at_steps(self, row: FlowRow, commit: Commit, entries: Sequence[Entry]) -> None:
+        """What cannot be stored is not tried again (T4). Nobody's end is unknown who has not begun here (T5, M1)."""
+        for entry in entries:
+            if isinstance(entry, StepEnded) and entry.error is not None and "CodecError" in entry.error:
+                self.stats["T4 results that cannot be stored"] += 1
+            if isinstance(entry, AttemptFailed) and "CodecError" in entry.error:
+                self._blame(f"{row.id}: {entry.key} cannot be stored, and is to be tried again (T4)")
+            if isinstance(entry, StepEnded) and entry.unknown:
+                self.stats["T5 outcomes unknown"] += 1
+                mine = own(self._journals(row.id))
+                if not any(isinstance(each.entry, StepBegun) and each.entry.key == entry.key for each in mine):
+                    self._blame(f"{row.id}: the outcome of {entry.key} is unknown, and it was never begun here")
 
     def _look_at_heartbeats(self, row: FlowRow, commit: Commit, entries: Sequence[Entry]) -> None:
         failed = [entry for entry in entries if isinstance(entry, AttemptFailed)]

@@ -22,12 +22,13 @@ from ergon_runtime.core.flows import (
     WorkerRow,
 )
 from ergon_runtime.stores.memory import MemoryState
-from ergon_runtime.stores.records import JournalPart, Record
+from ergon_runtime.stores.records import FlowRecord, JournalPart, Kind, Numbered, Place, Record
 from ergon_runtime.stores.sqlite import schema
 from ergon_runtime.stores.sqlite.operations import Operations
 from ergon_runtime.stores.sqlite.transaction import transaction
 
 T = TypeVar("T")
+EVERYTHING = 1_000_000
 
 
 class Core(Protocol):
@@ -48,6 +49,7 @@ class Core(Protocol):
     def workers(self) -> builtins.list[WorkerRow]: ...
     def heard(self, worker: str, since: int) -> tuple[frozenset[str], int]: ...
     def prune(self, before: int) -> int: ...
+    def records(self, kind: Kind, after: Place | None, limit: int) -> Sequence[Record]: ...
     def restore(self, piece: Record | JournalPart) -> None: ...
 
 
@@ -61,15 +63,18 @@ class Books(Protocol):
         """The token of the flow's lease, now."""
         ...
 
-    def kept(self) -> list[tuple[str, str]]:
-        """(channel, id) of every message that lies somewhere in the store, once per place."""
-        ...
-
-    def reservations(self, flow: str) -> list[str]:
-        """The channels on which a message is reserved for the flow."""
-        ...
-
     def close(self) -> None: ...
+
+
+def kept(core: Core) -> list[tuple[str, str]]:
+    """(channel, id) of every message that lies somewhere in a store, once per place."""
+    found: list[Numbered] = []
+    for piece in core.records(Kind.FLOWS, None, EVERYTHING):
+        if isinstance(piece, FlowRecord):
+            reserved = [wait.reserved for wait in piece.waits if wait.reserved is not None]
+            found += [*piece.mail, *piece.aside, *reserved]
+    found += [piece for piece in core.records(Kind.KEPT, None, EVERYTHING) if isinstance(piece, Numbered)]
+    return [(each.message.channel, each.message.id) for each in found]
 
 
 class MemoryBooks:
@@ -80,15 +85,6 @@ class MemoryBooks:
 
     def token(self, flow: str) -> str | None:
         return self.core.flows[flow].token
-
-    def kept(self) -> list[tuple[str, str]]:
-        found = [mail for box in self.core.mailboxes.kept.values() for mail in box]
-        for row in self.core.flows.values():
-            found += [*(mail for box in row.mail.values() for mail in box), *row.reserved.values(), *row.aside]
-        return [(mail.message.channel, mail.message.id) for mail in found]
-
-    def reservations(self, flow: str) -> list[str]:
-        return list(self.core.flows[flow].reserved)
 
     def close(self) -> None:
         """Nothing to do."""
@@ -139,6 +135,9 @@ class _Transactions:
     def prune(self, before: int) -> int:
         return self._write(lambda: self._operations.prune(before))
 
+    def records(self, kind: Kind, after: Place | None, limit: int) -> Sequence[Record]:
+        return self._operations.records(kind, after, limit)
+
     def restore(self, piece: Record | JournalPart) -> None:
         self._write(lambda: self._operations.restore(piece))
 
@@ -161,19 +160,19 @@ class SQLiteBooks:
         found: str | None = self._conn.execute("SELECT token FROM flow WHERE id = ?", (flow,)).fetchone()[0]
         return found
 
-    def kept(self) -> list[tuple[str, str]]:
-        return self._conn.execute("SELECT channel, id FROM message").fetchall()
-
-    def reservations(self, flow: str) -> list[str]:
-        rows = self._conn.execute("SELECT channel FROM message WHERE flow = ? AND place = 'reserved'", (flow,))
-        return [row[0] for row in rows]
-
     def close(self) -> None:
         self._conn.close()
+
+
+def _redis(clock: Callable[[], int], token: Callable[[], str]) -> Books:
+    from tests.simulation.books_redis import RedisBooks  # starts a server, so only when it is asked for
+
+    return RedisBooks(clock, token)
 
 
 BOOKS: dict[str, Callable[[Callable[[], int], Callable[[], str]], Books]] = {
     "memory": MemoryBooks,
     "sqlite": SQLiteBooks,
+    "redis": _redis,
 }
 """The stores that a simulation can run on, by name."""

@@ -29,6 +29,7 @@ class Kept:
 
     id: str
     type: str
+    version: str | None
     seed: str
     started: int
     args: str
@@ -61,6 +62,7 @@ def _keep(row: FlowRow, records: Sequence[Recorded]) -> Kept:
     return Kept(
         id=row.id,
         type=row.type,
+        version=row.version,
         seed=row.seed,
         started=row.started or 0,
         args=row.args.decode(),

@@ -116,6 +116,23 @@ async def detached(run: Run, kids: list[Kid], draw: Draw) -> None:
 
 
 @leaf()
+async def estranged(run: Run, kids: list[Kid], draw: Draw) -> None:
+    """A child that may outlive the life that has made it, and is awaited by the next."""
+    handle = invoke(value_of(run.code, draw.seed, 0), detached=True)
+    await call(run, draw, fails=draw.n)
+    run.note(await handle)
+
+
+@leaf()
+async def alarms(run: Run, kids: list[Kid], draw: Draw) -> None:
+    """Timers that nobody waits for, and that may be left when the flow ends."""
+    loop = asyncio.get_running_loop()
+    for n in range(10):
+        loop.call_later(draw.seconds * n / 10, run.note, n)
+    await call(run, draw)
+
+
+@leaf()
 async def twice(run: Run, kids: list[Kid], draw: Draw) -> None:
     first, second = (invoke(value_of(run.code, draw.seed, 0)) for _ in range(2))
     await asyncio.gather(first.result(), second.result(), return_exceptions=draw.x < 0.5)
@@ -154,5 +171,5 @@ async def stamp(run: Run, kids: list[Kid], draw: Draw) -> None:
 @leaf()
 async def patch(run: Run, kids: list[Kid], draw: Draw) -> None:
     for _ in range(draw.n):
-        new = run.code.changes and run.code.version > 0 and patched(f"change{draw.m}")
+        new = run.code.changes and run.code.version >= draw.m and patched(f"change{draw.m}")
         run.note(await make_step("new" if new else "old", "async")(run.told(), 0))

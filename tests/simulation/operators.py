@@ -66,7 +66,10 @@ class Operators:
     def finish(self, name: str) -> None:
         """Make a fork, or what is left to make of it."""
         row = self.world.core.get(self.wishes[name].source)
-        assert row is not None
+        if row is None:  # it was pruned: what is half done can only be cancelled
+            if self.world.core.get(name) is not None:
+                self.world.people.command_cancel(name)
+            return
         self.world.auditor.disturbed[name] += 2
         self._begin(row, partial(self._fork, name, row, self.wishes[name]))
 

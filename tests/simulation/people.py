@@ -1,4 +1,4 @@
-"""The people around a simulation: they schedule, signal, cancel, and have flows retried, freed and forked."""
+"""The people around a simulation: they schedule, signal, cancel and prune, and have flows retried, freed and forked."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import asyncio
 import contextlib
 import gc
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ergon_runtime.core.entries import CancelReceived
 from ergon_runtime.core.flows import CANCEL, FlowQuery, FlowRow, Message, NewFlow, Send, Status
 from ergon_runtime.errors import StoreError
 from ergon_runtime.mail import cancel_flow
+from tests.simulation.books import kept
 from tests.simulation.loop import Process
-from tests.simulation.programs import OWN, SHARED, Code, value_of
+from tests.simulation.programs import OWN, POISON, SHARED, Code, value_of
 from tests.simulation.stores import ChaosStore
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
+DEPTHS = (0, 1, 1, 2, 2, 3)
 LIVE = (Status.PENDING, Status.RUNNING, Status.WAITING, Status.BLOCKED)
 
 
@@ -31,6 +34,18 @@ class People:
         self.roots: list[str] = []
         self._count = 0
         self._kept: list[Send] = []
+        self._without = world.options.without
+
+    def begin(self) -> None:
+        """Plan what flows there will be, and start to act."""
+        world, random, options = self.world, self.world.random, self.world.options
+        plans = [(f"f{n}", options.seed * 10 + n, min(options.depth, random.choice(DEPTHS))) for n in range(3)]
+        plans = plans[: min(options.flows, random.randint(1, 3))]
+        if options.poison:
+            plans.append(("poison", options.seed, POISON))
+        for plan in plans:
+            world.loop.post(None, random.uniform(0, 3), self.schedule, *plan)
+        world.loop.post(None, 0.0, lambda: world.loop.create_task(self.act()))
 
     def schedule(self, name: str, seed: int, depth: int) -> None:
         """Create a flow that runs the program of a seed."""
@@ -39,7 +54,8 @@ class People:
         due = world.clock() + world.random.choice([0, 0, 2000])
         definition = value.definition
         args = definition.encode_arguments(value).encode()
-        world.core.create(NewFlow(name, definition.name, None, definition.lane, args, f"seed {name}", due=due))
+        about = name, definition.name, definition.version, definition.lane, args, f"seed {name}"
+        world.core.create(NewFlow(*about, due=due, priority=world.random.choice([5, 5, 5, 0, 9])))
         self.roots.append(name)
 
     async def act(self) -> None:
@@ -59,26 +75,31 @@ class People:
 
     def _disturb(self, live: list[FlowRow]) -> None:
         random = self.world.random
-        gc.collect(1)  # what only the collector could find is found at any time
+        if self.world.stormy(1, "collections"):
+            gc.collect(1)  # what only the collector could find is found at any time
         for _ in range(2):
             if random.random() < 0.4:
                 self._signal(None, random.choice(SHARED))
-        if self._kept and random.random() < 0.2:
+        if self._kept and random.random() < 0.2 and "resent signals" not in self._without:
+            self.world.count("signals sent again")
             self.world.core.send(random.choice(self._kept))  # again, and much later: nothing may come of it
         if live and random.random() < 0.4:
             self._signal(random.choice(live).id, random.choice([*SHARED, OWN, OWN]))
-        failed = [row for row in map(self.world.core.get, self.roots) if row and self._can_retry(row)]
-        if failed and random.random() < 0.3:
+        rows = [row for root in self.roots if (row := self.world.core.get(root)) is not None]
+        failed = [row for row in rows if self._can_retry(row)]
+        if failed and random.random() < 0.3 and "retries" not in self._without:
             row = random.choice(failed)
             if self.world.auditor.claims[row.id] < 40:
                 self.world.operators.retry(row)
-        if (row := self._any()) is not None and random.random() < 0.1:
+        if (row := self._any()) is not None and random.random() < 0.1 and "forks" not in self._without:
             self.world.operators.fork(row)
-        if live and random.random() < 0.06 * min(1, self.world.chaos):
+        if live and random.random() < 0.06 * min(1, self.world.options.chaos) and "cancels" not in self._without:
             self._cancel(random.choice(live).id)
         self._free(live)
-        if self.world.jumps and self.world.stormy(0.1):
+        if self.world.options.jumps and self.world.stormy(0.1, "clock jumps"):
             self.world.set_clock()
+        if self.world.options.prunes and random.random() < 0.15:
+            self._prune()
 
     def _finish(self, live: list[FlowRow]) -> bool:
         """Whether nothing is left to do."""
@@ -90,6 +111,23 @@ class People:
                     self._signal(None if name in SHARED and world.random.random() < 0.5 else row.id, name)
         self._free(live)
         return world.loop.now > 3.5 and all(world.excused(row) for row in self._all_live())
+
+    def _prune(self) -> None:
+        """Delete what ended a while ago; what is known of it is kept for the checks."""
+        world = self.world
+        before = world.clock() - world.random.choice([0, 1000, 5000])
+        mail = Counter(kept(world.books.core))
+        ended = [row for row in world.core.list(FlowQuery(limit=100_000)) if row.status.ended]
+        for row in ended:
+            world.journals(row.id)
+        if not world.core.prune(before):
+            return
+        gone = {row.id: row for row in ended if world.core.get(row.id) is None}
+        world.count("prunes")
+        world.stats["flows pruned"] += len(gone)
+        world.pruned |= gone
+        world.pruned_mail += mail - Counter(kept(world.books.core))
+        self._kept = [send for send in self._kept if send.to is not None and send.to not in gone]
 
     def _all_live(self) -> list[FlowRow]:
         return self.world.core.list(FlowQuery(statuses=LIVE, limit=100_000))
@@ -117,7 +155,8 @@ class People:
         """Send a signal; now and then one that nobody can read, or the same one again."""
         world, random = self.world, self.world.random
         self._count += 1
-        body = json.dumps(self._count if random.random() < 0.05 else f"p{self._count}").encode()
+        unreadable = random.random() < 0.05 and "unreadable signals" not in self._without
+        body = json.dumps(self._count if unreadable else f"p{self._count}").encode()
         send = Send(flow, Message(f"s{self._count}", f"signal:{name}", body))
         for _ in range(2 if random.random() < 0.1 else 1):
             if world.core.send(send):
@@ -133,7 +172,12 @@ class People:
         if self.world.random.random() < 0.5:
             self.world.core.send(Send(flow, Message(f"c{self._count}", CANCEL, b"null")))
             self.world.hint()
-            return
+        else:
+            self.command_cancel(flow)
+
+    def command_cancel(self, flow: str) -> None:
+        """Have a flow cancelled by the command, in a process of its own."""
+        self._count += 1
         self.world.auditor.disturbed[flow] += 3
         process = Process(f"person {self._count}")
         with self.world.loop.as_owner(process):
@@ -148,11 +192,12 @@ class People:
         """Let a flow that was blocked as a crash loop run again, and finish forks."""
         world = self.world
         for row in live:
-            stuck = row.status is Status.BLOCKED and world_kind(row) in ("stuck", "diverged") and world.stormy(0.2)
-            if stuck or (row.status is Status.BLOCKED and world_kind(row) == "crash_loop"):
+            kind = world_kind(row) if row.status is Status.BLOCKED else ""
+            own = kind in ("stuck", "spinning", "diverged") and world.stormy(0.2, "retries")
+            if own or kind == "crash_loop":
                 world.operators.free(row)
         for name in world.operators.unfinished():
-            if not world.stormy(0.7):
+            if not world.stormy(0.7, "forks"):
                 world.operators.finish(name)
 
 

@@ -31,8 +31,8 @@ RENAMED = {f"s{n}": f"other{n}" for n in range(10)}
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """The code that a worker has. `version` 1 is the code after a change, which `changes` says there is; `renamed` code
-    has new names for some steps; `str_sets` iterates sets of str, which needs one hash seed per store."""
+    """The code that a worker has. Versions from 1 on are the code after changes, which `changes` says there are.
+    `renamed` code has new names for some steps; `str_sets` iterates sets of str: it needs one hash seed per store."""
 
     version: int = 0
     changes: bool = False
@@ -151,6 +151,8 @@ def build(seed: int, depth: int, code: Code) -> Callable[[Run, int], Awaitable[b
             if n == 0 and is_stuck(seed):
                 await asyncio.get_running_loop().create_future()
             await body(run)
+            while n == 0 and code.version == 0 and is_spinning(seed):
+                await asyncio.sleep(0)
             await make_step("last", "async")(run.told(), 0)
         finally:
             await make_step("bye", "async")("", 0)
@@ -164,9 +166,16 @@ async def _poison(run: Run, n: int) -> bool:
     return False
 
 
+@lru_cache(3000)
 def is_stuck(seed: int) -> bool:
     """Whether a program waits, in its first life, for something that can never come."""
     return Random(f"stuck {seed}").random() < 0.01
+
+
+@lru_cache(3000)
+def is_spinning(seed: int) -> bool:
+    """Whether a program spins, in its first life and in the oldest code."""
+    return Random(f"spinning {seed}").random() < 0.01
 
 
 def _draw(random: Random) -> Draw:
@@ -195,9 +204,16 @@ POLICIES: dict[str, tuple[int, bool]] = {
 """Flow types: how often they are tried, and whether they keep what succeeded."""
 
 
-def type_of(seed: int) -> str:
-    """The flow type that a program's seed has."""
-    return Random(f"policy {seed}").choice(["once", "twice", "twice", "thrice", "often", "saga", "sagas"])
+VERSIONS = {"twice": (None, "2", "3")}
+"""The versions of flow types that have several."""
+
+
+@lru_cache(3000)
+def type_of(seed: int) -> tuple[str, str | None]:
+    """The flow type that a program's seed has, and its version."""
+    random = Random(f"policy {seed}")
+    name = random.choice(["once", "twice", "twice", "thrice", "often", "saga", "sagas"])
+    return name, random.choice(VERSIONS.get(name, (None,)))
 
 
 def value_of(code: Code, seed: int, depth: int) -> FlowValue[Any]:
@@ -206,20 +222,21 @@ def value_of(code: Code, seed: int, depth: int) -> FlowValue[Any]:
 
 
 @lru_cache(None)
-def flow_types(code: Code) -> dict[str, FlowDefinition]:
-    """The flow types as some code has them."""
+def flow_types(code: Code) -> dict[tuple[str, str | None], FlowDefinition]:
+    """The flow types as some code has them, by name and version."""
     with registry.isolated():
         for name, (tries, keep) in POLICIES.items():
-            _define(code, name, tries, keep)
-        return {definition.name: definition for definition in registry.flows()}
+            for version in VERSIONS.get(name, (None,)):
+                _define(code, name, version, tries, keep)
+        return {(definition.name, definition.version): definition for definition in registry.flows()}
 
 
-def _define(code: Code, name: str, tries: int, keep: bool) -> None:
+def _define(code: Code, name: str, version: str | None, tries: int, keep: bool) -> None:
     retry = RetryPolicy(max_attempts=tries, initial=0.5, multiplier=2) if tries > 1 else None
 
-    @flow(name=name, retry=retry, keep=keep)
+    @flow(name=name, version=version, retry=retry, keep=keep)
     async def program(p: int, d: int, n: int) -> list[Any]:
         run = Run(code)
         if await build(p, d, code)(run, n):
-            continue_as_new(flow_types(code)[name].value(p=p, d=d, n=n + 1))
+            continue_as_new(flow_types(code)[name, version].value(p=p, d=d, n=n + 1))
         return run.log

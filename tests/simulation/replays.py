@@ -12,6 +12,7 @@ from ergon_runtime.core.entries import Continued, Outcome, Recorded, Started
 from ergon_runtime.core.flows import Status
 from ergon_runtime.core.history import History
 from ergon_runtime.core.machine import ENGINE, ContinueAsNew, FlowMachine
+from ergon_runtime.definitions import FlowDefinition
 from tests.simulation.programs import Code, flow_types
 
 Trace = list[tuple[str, str, int]]
@@ -36,6 +37,8 @@ class Replayable(Protocol):
     @property
     def type(self) -> str: ...
     @property
+    def version(self) -> str | None: ...
+    @property
     def seed(self) -> str: ...
     @property
     def started(self) -> int | None: ...
@@ -48,7 +51,7 @@ def from_base(journal: Sequence[Recorded]) -> Sequence[Recorded]:
 
 def replay(flow: Replayable, args: str, records: Sequence[Recorded], *, ended: bool, code: Code) -> Replay:
     """Feed records to a fresh machine. Raises Fault."""
-    definition = flow_types(code)[flow.type]
+    definition = flow_types(code)[flow.type, flow.version]
     trace: Trace = []
     machine = FlowMachine(
         flow.id,
@@ -62,7 +65,7 @@ def replay(flow: Replayable, args: str, records: Sequence[Recorded], *, ended: b
     try:
         Context().run(machine.begin, Started("", 0, flow.seed, None, ENGINE, "any"))
         asked = tuple(f"{marker.kind} {marker.key}" for marker in machine.markers)
-        return Replay(trace, machine.done, _end(machine, code, flow.type), asked, machine.life)
+        return Replay(trace, machine.done, _end(machine, definition), asked, machine.life)
     finally:
         Context().run(machine.evict)
 
@@ -77,7 +80,7 @@ def same_end(one: Outcome | None, other: Outcome) -> bool:
     return (errors[0].type, errors[0].message) == (errors[1].type, errors[1].message)
 
 
-def _end(machine: FlowMachine, code: Code, type_: str) -> Outcome | None:
+def _end(machine: FlowMachine, definition: FlowDefinition) -> Outcome | None:
     """How the life ended; None if it has not, or goes on as new."""
     if not machine.done:
         return None
@@ -86,7 +89,7 @@ def _end(machine: FlowMachine, code: Code, type_: str) -> Outcome | None:
         return Outcome(Status.CANCELLED)
     error = task.exception()
     if error is None:
-        return Outcome(Status.COMPLETED, value=flow_types(code)[type_].encode_result(task.result()))
+        return Outcome(Status.COMPLETED, value=definition.encode_result(task.result()))
     if isinstance(error, ContinueAsNew):
         return None
     return Outcome(Status.FAILED, error=encode_error(error))

@@ -1,4 +1,4 @@
-"""Runs simulations: `python -m tests.simulation.run SEEDS [--first N] [--store memory|sqlite] [--jobs N] [--trace]`.
+"""Runs simulations: `python -m tests.simulation.run SEEDS [--first N] [--store NAME] [--jobs N] [--trace]`.
 
 Prints each seed that breaks a promise, and statistics. A seed gives the same history on the same version of Python,
 whatever the hash seed; `--trace` prints what it comes to.
@@ -14,18 +14,25 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
-from random import Random
 
+from ergon_runtime.core import loop
 from ergon_runtime.core.flows import FlowQuery, Status
+from tests.simulation.books import BOOKS
 from tests.simulation.checks import check
-from tests.simulation.simulation import Bad, Simulation
+from tests.simulation.options import Options, add_arguments, changed, options_of
+from tests.simulation.plant import planted
+from tests.simulation.simulation import Simulation
+from tests.simulation.traces import Bad
 
 BATCH = 25
 """Seeds that a process runs at a time."""
+
+
+SPIN = 4000
+"""Callbacks in one drain after which a flow spins; fewer than in earnest, to be quick."""
 
 
 @dataclass(slots=True)
@@ -38,12 +45,15 @@ class Batch:
 
 
 def one(seed: int, store: str = "memory") -> Simulation:
+    """The history of a seed, checked. Raises Bad."""
+    return history(options_of(seed, store))
+
+
+def history(options: Options) -> Simulation:
     """One history, checked. Raises Bad."""
-    dice = Random(seed)
-    poison = dice.choice([1, 2, 4, 6, 7, 12]) if seed % 7 == 3 else 0
-    chaos = dice.choice([0, 1, 1, 3] if not poison else [0, 0, 1])
-    world = Simulation(seed, chaos=chaos, changes=seed % 5 == 0, store=store, poison=poison, jumps=seed % 11 == 5).run()
-    check(world)
+    with planted(loop, "SPIN", SPIN):
+        world = Simulation(options).run()
+        check(world)
     return world
 
 
@@ -73,21 +83,34 @@ def trace_of(world: Simulation) -> str:
     return hashlib.sha256(repr(everything).encode()).hexdigest()[:16]
 
 
-def run_batch(seeds: range, store: str, *, traced: bool = False) -> Batch:
-    """Some seeds, one after the other."""
-    found = Batch()
-    for seed in seeds:
-        try:
-            world = one(seed, store)
-        except Bad as bad:
-            found.failed[seed] = str(bad)[:1200]
-        except Exception:
-            found.failed[seed] = f"the rig itself failed\n{traceback.format_exc()}"
-        else:
-            found.stats += tally(world)
-            if traced:
-                found.traces[seed] = trace_of(world)
-    return found
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How each seed of a run is run."""
+
+    store: str
+    said: argparse.Namespace
+    traced: bool = False
+
+    def options(self, seed: int) -> Options:
+        return changed(options_of(seed, self.store), self.said)
+
+    def run(self, seeds: range) -> Batch:
+        """Some seeds, one after the other."""
+        found = Batch()
+        for seed in seeds:
+            options = self.options(seed)
+            try:
+                world = history(options)
+            except Bad as bad:
+                found.failed[seed] = f"{str(bad)[:1200]}\n  again: {options.said()}"
+            except Exception:
+                found.failed[seed] = f"the rig itself failed\n{traceback.format_exc()}  again: {options.said()}"
+            else:
+                found.stats += tally(world)
+                if self.traced:
+                    found.traces[seed] = trace_of(world)
+                world.books.close()
+        return found
 
 
 def spare_memory() -> None:
@@ -100,14 +123,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.run", description="Simulate histories.")
     parser.add_argument("seeds", type=int)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--store", choices=["memory", "sqlite"], default="memory")
+    parser.add_argument("--store", choices=[*BOOKS], default="memory")
     parser.add_argument("--stop", type=int, default=20, help="stop after so many failing seeds")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--trace", action="store_true", help="print a hash of each history")
+    add_arguments(parser)
     options = parser.parse_args(arguments)
+    plan = Plan(options.store, options, options.trace)
     total, begun, last = Batch(), time.perf_counter(), options.first + options.seeds
     batches = [range(first, min(first + BATCH, last)) for first in range(options.first, last, BATCH)]
-    for batch in _batches(partial(run_batch, store=options.store, traced=options.trace), batches, options.jobs):
+    for batch in _batches(plan.run, batches, options.jobs):
         for seed, trace in batch.traces.items():
             print(f"seed {seed}: {trace}")
         for seed, said in batch.failed.items():
@@ -123,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return bool(total.failed)
 
 
-def _batches(work: partial[Batch], batches: Sequence[range], jobs: int) -> Iterator[Batch]:
+def _batches(work: Callable[[range], Batch], batches: Sequence[range], jobs: int) -> Iterator[Batch]:
     """What the batches came to, in order."""
     if jobs == 1:
         spare_memory()

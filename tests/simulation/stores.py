@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Protocol, TypeVar
@@ -30,6 +31,7 @@ from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.records import JournalPart, Record
 from tests.simulation.books import Core
 from tests.simulation.loop import Process, SimLoop
+from tests.simulation.options import Options
 from tests.stores.never_copied import NeverCopied
 
 T = TypeVar("T")
@@ -40,16 +42,18 @@ class Weather(Protocol):
 
     loop: SimLoop
     random: Random
+    stats: Counter[str]
     lease: float
     """Seconds."""
+    options: Options
 
     @property
     def core(self) -> Core:
         """The store's core; commits and claims pass the auditors first."""
         ...
 
-    def stormy(self, chance: float) -> bool:
-        """Whether something happens now that has this chance in a storm."""
+    def stormy(self, chance: float, kind: str) -> bool:
+        """Whether something of this kind happens now that has this chance in a storm."""
         ...
 
     def count(self, what: str) -> None: ...
@@ -57,11 +61,44 @@ class Weather(Protocol):
     def clock(self) -> int: ...
 
 
+class Pipe:
+    """Calls that arrive together, one after the other. The connection may break between two of them: those before it
+    were applied, and their answers are lost; those after it were not."""
+
+    def __init__(self, weather: Weather) -> None:
+        self.arrives = weather.loop.now + weather.random.random() * 0.03
+        self.calls, self.lost = 0, False
+        self._breaks = weather.random.randint(1, 4) if weather.stormy(0.05, "lost replies") else 0
+
+    def cut(self, weather: Weather) -> bool:
+        """Whether the next call finds the connection broken."""
+        self.calls += 1
+        weather.stats["calls in a pipeline"] += self.calls == 2
+        weather.stats["calls in a pipeline"] += self.calls > 1
+        if self.calls == self._breaks:
+            weather.count("pipelines cut")
+            self.lost = True
+        return self.lost
+
+
 class Hints:
-    """Tells the processes that something may have changed: late, and not always."""
+    """Tells the processes that something may have changed: late, and not always. Also has their pipelines."""
 
     def __init__(self) -> None:
         self.bells: dict[Process, asyncio.Event] = {}
+        self._pipes: dict[Process, Pipe] = {}
+
+    def pipe(self, process: Process, weather: Weather) -> Pipe:
+        """The one that leaves next."""
+        pipe = self._pipes.get(process)
+        if pipe is None or pipe.arrives <= weather.loop.now:
+            pipe = self._pipes[process] = Pipe(weather)
+        return pipe
+
+    def forget(self, process: Process) -> None:
+        """It is dead."""
+        self.bells.pop(process, None)
+        self._pipes.pop(process, None)
 
     def spread(self, weather: Weather) -> None:
         """Something has changed."""
@@ -145,32 +182,48 @@ class ChaosStore(NeverCopied):
 
     async def _call(self, work: Callable[[Core], T], *, again: bool = False) -> T:
         """One call over the network; `again`: it is idempotent, so that a copy of it may arrive late."""
-        weather = self._weather
-        random = weather.random
-        await asyncio.sleep(random.random() * 0.015)
-        if weather.stormy(0.01):
+        weather, random = self._weather, self._weather.random
+        pipe = await self._travel()
+        if pipe is not None and pipe.cut(weather):
+            raise StoreUnavailable("simulated: the pipeline was cut")
+        if weather.stormy(0.01, "kills"):
             await self._die()
-        if weather.stormy(0.02):
+        if weather.stormy(0.02, "pauses"):
             weather.count("pauses")
             self._process.freeze(weather.loop.now, weather.lease * random.uniform(0.5, 2))
             await asyncio.sleep(0.001)
-        if weather.stormy(0.01):
+        if weather.stormy(0.01, "refused calls"):
             weather.count("refused calls")
             raise StoreUnavailable("simulated: refused")
         answer = self._apply(work)
-        if weather.stormy(0.01):
+        if weather.stormy(0.01, "kills"):
             await self._die()
-        if again and weather.stormy(0.03):
+        if again and weather.stormy(0.03, "late duplicates"):
             weather.count("late duplicates")
             weather.loop.post(None, random.randint(10, 3000) / 1000, self._quietly, work)
-        if weather.stormy(0.03):
+        if weather.stormy(0.03, "lost replies"):
             weather.count("lost replies")
             rare = weather.lease * 2 if random.random() < 0.1 else 0.1
             await asyncio.sleep(random.choice([0.05, 0.5, rare]))
             raise StoreUnavailable("simulated: the answer was lost")
-        if random.random() < 0.5:
+        if pipe is not None or random.random() < 0.5:
             await asyncio.sleep(random.random() * 0.03)
+        if pipe is not None and pipe.lost:
+            raise StoreUnavailable("simulated: the pipeline's answers were lost")
         return answer
+
+    async def _travel(self) -> Pipe | None:
+        """On the way to the store. In a pipeline, what a process asks within some time arrives together."""
+        weather = self._weather
+        if weather.stormy(0.01, "slow calls"):
+            weather.count("slow calls")
+            await asyncio.sleep(weather.random.uniform(0.1, weather.lease))
+        if not weather.options.pipelined:
+            await asyncio.sleep(weather.random.random() * 0.015)
+            return None
+        pipe = self._hints.pipe(self._process, weather)
+        await asyncio.sleep(max(0.0, pipe.arrives - weather.loop.now))
+        return pipe
 
     def _apply(self, work: Callable[[Core], T]) -> T:
         core = self._weather.core

@@ -1,0 +1,11 @@
+"""Histories that once failed, with what was wrong. Each has to go well from now on. `shrink` says what to enter."""
+
+from __future__ import annotations
+
+from tests.simulation.options import Options, options_of
+
+REGRESSIONS: dict[str, Options] = {
+    "a spinning flow was cancelled": options_of(3100024),
+    "a late copy of a commit came after its flow was pruned": options_of(3000042, "sqlite"),
+}
+"""By what was wrong."""
