@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("ergon_cli.commands.cancel", "Cancel flows and their children."),
     "export": ("ergon_cli.commands.export", "Write flows with their journals, a line of JSON each."),
     "import": ("ergon_cli.commands.import_", "Put exported flows into the store."),
-    "store": ("ergon_cli.commands.store", "Copy a store to another, or back it up."),
+    "store": ("ergon_cli.commands.store", "Copy a store to another, back it up, or check it."),
 }
 """Verb to module and line of the help, in the order of the help. The line begins the command's own docstring."""
 

@@ -1,5 +1,5 @@
 """`ergon store`: what is done to whole stores. `copy` brings everything to another one, of any kind; `backup` is in
-`store_backup.py`."""
+`store_backup.py`, `check` in `store_check.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ergon_cli.commands.store_backup import EPILOG, backup
+from ergon_cli.commands import store_backup, store_check
 from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.options import State, VolatileOption, shared
 from ergon_cli.progress import Progress
@@ -22,7 +22,7 @@ from ergon_runtime import Keys, Store, StoreMissing, open_store
 from ergon_runtime.stores import parse
 from ergon_runtime.stores.copying import Copied, copy_store
 
-stores = typer.Typer(help="Copy a store to another, or back it up.")
+stores = typer.Typer(help="Copy a store to another, back it up, or check it.")
 app = typer.Typer()
 app.add_typer(stores, name="store")
 NAMED = 5
@@ -31,10 +31,11 @@ NAMED = 5
 
 @stores.callback()
 def store() -> None:
-    """Copy a store to another, or back it up."""
+    """Copy a store to another, back it up, or check it."""
 
 
-stores.command("backup", epilog=EPILOG)(shared(backup))
+stores.command("backup", epilog=store_backup.EPILOG)(shared(store_backup.backup))
+stores.command("check", epilog=store_check.EPILOG)(shared(store_check.check))
 
 
 @stores.command(

@@ -7,7 +7,7 @@ parents and children, post.py at the mail of a whole store.
 
 from ergon_runtime.audit.case import Check, Violation
 from ergon_runtime.audit.pieces import CHECKS, audit_pieces
-from ergon_runtime.audit.reading import audit
+from ergon_runtime.audit.reading import audit, damage
 from ergon_runtime.audit.rows import ROWS
 
-__all__ = ["CHECKS", "ROWS", "Check", "Violation", "audit", "audit_pieces"]
+__all__ = ["CHECKS", "ROWS", "Check", "Violation", "audit", "audit_pieces", "damage"]

@@ -56,6 +56,12 @@ async def audit(
         yield violation
 
 
+async def damage(store: Store) -> list[Violation]:
+    """What is damaged in how the store keeps its pieces. It is only read. Raises StoreError."""
+    fix = "stop the workers, keep a copy, and restore a backup"
+    return [Violation("R10", None, f"{text}; {fix}") for text in await store.verify()]
+
+
 def _parts(records: Iterable[FlowRecord]) -> Iterable[list[FlowRecord]]:
     """Flows that are looked at together: their journals have to be in memory."""
     part, entries = list[FlowRecord](), 0
