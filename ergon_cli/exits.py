@@ -11,7 +11,7 @@ import json
 import sys
 from enum import IntEnum
 
-from ergon_cli.text import safe
+from ergon_cli.text import safe, without_passwords
 from ergon_runtime.errors import (
     BackupRefused,
     CodecError,
@@ -107,8 +107,8 @@ def as_command_error(error: BaseException) -> CommandError:
 
 def error_text(error: CommandError) -> str:
     """The error for people: at most six lines, the hint among them."""
-    lines = error.message.splitlines() or [""]
-    hint = [f"  {line}" for line in error.hint.splitlines()] if error.hint else []
+    lines = without_passwords(error.message).splitlines() or [""]
+    hint = [f"  {line}" for line in without_passwords(error.hint).splitlines()] if error.hint else []
     room = max(1, MAX_LINES - len(hint))
     if len(lines) > room:
         lines = [*lines[: room - 1], f"  ... {len(lines) - room + 1} lines more"] if room > 1 else lines[:1]
@@ -118,7 +118,8 @@ def error_text(error: CommandError) -> str:
 
 def error_json(error: CommandError) -> str:
     """The error for programs: one line of ASCII."""
-    detail = {"code": int(error.code), "message": error.message, "hint": error.hint}
+    hint = without_passwords(error.hint) if error.hint else error.hint
+    detail = {"code": int(error.code), "message": without_passwords(error.message), "hint": hint}
     return json.dumps({"error": detail})
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from ergon_cli.text import clip, json_line, safe
+from ergon_cli.text import clip, json_line, safe, without_passwords
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,7 +46,7 @@ def say_json(data: object) -> None:
 
 def note(text: str) -> None:
     """A remark for people, on stderr; it may have several lines."""
-    sys.stderr.write("".join(f"{safe(line)}\n" for line in text.splitlines()))
+    sys.stderr.write("".join(f"{safe(line)}\n" for line in without_passwords(text).splitlines()))
 
 
 def is_terminal(stream: TextIO) -> bool:

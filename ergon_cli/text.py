@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from datetime import UTC, datetime
 
 UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that can move a cursor, turn text around, be invisible, or not be encoded at all."""
+
+_PASSWORD = re.compile(r"(://[^\s/@:]*:)\S+(?=@)|(password=)[^&\s\"']+")
 
 
 def safe(data: object) -> str:
@@ -19,6 +22,11 @@ def safe(data: object) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(escaped(char) if unicodedata.category(char) in UNSAFE else char for char in text)
+
+
+def without_passwords(text: str) -> str:
+    """The text with *** for the passwords of addresses in it: people put addresses in wrong places, too."""
+    return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", text)
 
 
 def escaped(char: str) -> str:

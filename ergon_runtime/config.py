@@ -119,7 +119,11 @@ class _Value:
     base: Path
 
     def wrong(self, key: str, expected: str) -> ConfigError:
-        return ConfigError(f"{self.origin}: {key} must be {expected}; got {_masked(repr(self.raw))}")
+        try:
+            got = _masked(repr(self.raw))
+        except ValueError:
+            got = "a number of very many digits"
+        return ConfigError(f"{self.origin}: {key} must be {expected}; got {got}")
 
 
 def load_config(cwd: Path, environ: Mapping[str, str], flags: Flags | None = None, file: Path | None = None) -> Config:
@@ -239,7 +243,7 @@ def _parse(path: Path, cwd: Path) -> dict[str, object]:
         raise ConfigError(f"cannot read {name}: {error.strerror}") from None
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError also for a number of very many digits
         raise ConfigError(_toml_error(name, text, str(error))) from None
 
 
@@ -348,11 +352,10 @@ def _key_sources(value: _Value) -> tuple[str, ...]:
 
 
 def _modules(value: _Value) -> tuple[str, ...]:
-    items = value.raw
-    if not isinstance(items, list | tuple):
+    if not isinstance(value.raw, list | tuple):
         raise value.wrong("modules", 'a list, as in ["flows"]')
     placed: list[str] = []
-    for item in cast("list[object] | tuple[object, ...]", items):
+    for item in cast("list[object] | tuple[object, ...]", value.raw):
         if not isinstance(item, str) or not item.strip():
             raise value.wrong("modules", 'a list of names, as in ["flows", "jobs/orders.py"]')
         placed.append(_placed(item.strip(), value.base))

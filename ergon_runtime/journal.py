@@ -29,6 +29,8 @@ Read: TypeAlias = Callable[[int, int], Awaitable[Sequence[bytes]]]
 
 async def load_journal(read: Read, base: int, length: int) -> list[Recorded]:
     """The entries from `base` to `length`. Raises Fault for what cannot be read, and what `read` raises."""
+    if not 0 <= base <= length:
+        raise Fault(FaultKind.UNREADABLE, f"the journal is to be read from entry {base} of {length}")
     records: list[Recorded] = []
     position = base
     while position < length:

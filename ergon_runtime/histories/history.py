@@ -30,7 +30,7 @@ class FlowHistory:
 async def read_history(store: Store, row: FlowRow) -> FlowHistory:
     """A flow's history. Raises StoreError."""
     found: list[bytes] = []
-    while (left := row.length - row.base - len(found)) > 0:
+    while row.base >= 0 and (left := row.length - row.base - len(found)) > 0:
         page = await store.journal(row.id, row.length - left, min(left, PAGE))
         if not page:
             break  # who reads it will say so

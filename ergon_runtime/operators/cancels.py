@@ -32,8 +32,11 @@ async def end_flow(store: Store, row: FlowRow) -> bool:
 async def _records(store: Store, claim: Claim) -> list[Recorded]:
     """The journal of a claimed flow, but what cannot be read of it: that may be why the flow is blocked."""
     found: list[Recorded] = []
-    for start in range(claim.base, claim.length, PAGE):
-        for row in await store.journal(claim.lease.flow, start, PAGE):
+    for start in range(max(0, claim.base), claim.length, PAGE):
+        rows = await store.journal(claim.lease.flow, start, PAGE)
+        if not rows:
+            break  # there is less than the flow's row says
+        for row in rows:
             with contextlib.suppress(ValueError):
                 found.append(unpack(row, start))
     return found

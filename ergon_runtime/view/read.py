@@ -36,6 +36,8 @@ async def view_flow(store: Store, row: FlowRow, *, now: int, workers: Sequence[W
     note, timeline = note_of(row.note), Timeline()
     for start in range(0, row.length, PAGE):
         rows = await store.journal(row.id, start, min(PAGE, row.length - start))
+        if not rows:
+            break  # there is less than the row says
         _feed(timeline, rows, start)
     scene = scene_of(now, workers)
     timeline.close(row, note, now, report_on(row, scene.live, now))

@@ -70,3 +70,9 @@ def test_unexpected_error_is_named_with_a_way_to_see_more() -> None:
     error = as_command_error(KeyError("x"))
     assert "KeyError" in error.message
     assert "ERGON_TRACEBACK=1" in str(error.hint)
+
+
+def test_error_of_an_address_in_a_wrong_place_hides_its_password() -> None:
+    error = CommandError(ExitCode.USAGE, "no such command 'redis://me:pw@h:1/0?password=pw'", "see redis://:a@b@h")
+    assert error_text(error) == "error: no such command 'redis://me:***@h:1/0?password=***'\n  see redis://:***@h"
+    assert "pw" not in error_json(error)

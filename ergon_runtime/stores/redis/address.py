@@ -149,7 +149,7 @@ def _path(scheme: str, kind: Kind, path: str) -> tuple[str, int]:
 
 
 def _database(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
+    if not re.fullmatch(r"[0-9]{1,9}", text):
         raise ConfigError("the database of a Redis address is a number, as in redis://host:6379/0")
     return int(text)
 
@@ -166,7 +166,7 @@ def _host(text: str, kind: Kind) -> tuple[str, int]:
     host, colon, port = rest.partition(":")
     if bracket:
         host = name.removeprefix("[")
-    if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    if colon and not (re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536):
         raise ConfigError(
             f"a host of the store address has no port number after its colon: write host:{_PORTS[kind]};"
             " a password stands before an @"
