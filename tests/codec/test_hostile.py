@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np  # noqa: F401 - loaded, as in a process that uses arrays
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from ergon_runtime.codec import UNHINTED, decode_error, describe_error, for_hint, parse_json
 from ergon_runtime.errors import CodecError
 
+ROOT = Path(__file__).resolve().parents[2]
 HINTS: list[Any] = [UNHINTED, int, float, str, list[int], dict[str, float], dict[str, Any], bytes, list[Any] | None]
 
 
@@ -280,3 +283,24 @@ def test_reading_imports_compiles_and_opens_nothing() -> None:
     good, seen = json.loads(done.stdout)
     assert seen == []
     assert good > 1000
+
+
+def test_nothing_shipped_can_load_code_from_data() -> None:
+    loaders = {"pickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "joblib"}
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path in [*ROOT.glob("ergon_runtime/**/*.py"), *ROOT.glob("ergon_cli/**/*.py")]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if loaders & imported(node)
+    ]
+    assert found == []
+
+
+def imported(node: ast.AST) -> set[str]:
+    match node:
+        case ast.Import(names=names):
+            return {each.name.partition(".")[0] for each in names}
+        case ast.ImportFrom(module=str(module)):
+            return {module.partition(".")[0]}
+        case _:
+            return set()
