@@ -25,11 +25,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ergon_runtime import FlowQuery, Scheduler
+from ergon_runtime import Scheduler
 from tests.kills import flows, ledger
 from tests.kills.checker import Findings
 from tests.kills.ledger import Claimed, Line, Released
-from tests.kills.rig import UNENDED, Rig, Settings, fate, rig
+from tests.kills.rig import Rig, Settings, fate, rig
 from tests.kills.run import place
 from tests.kills.staff import Hand
 
@@ -107,12 +107,12 @@ async def load(settings: Settings, folder: Path, seconds: float) -> tuple[int, l
         end, scheduler, number = time.monotonic() + seconds, Scheduler(made.store), 0
         blocks = round(1200 * settings.lease)  # longer than a lease
         while time.monotonic() < end:
-            while await made.unended(AT_ONCE) < AT_ONCE:
+            if await made.unended(AT_ONCE) < AT_ONCE:
                 flow = flows.kill_hogs(3, blocks if number % 20 == 0 else 50) if number % 2 else flows.kill_steps(20, 1)
                 await scheduler.schedule(flow, id=f"load-{number}")
                 number += 1
-            await asyncio.sleep(0.1)
-        await _cancel_all(made)
+            else:
+                await asyncio.sleep(0.05)
         lines = ledger.read((folder / "ledger").read_text())
         over = [
             f"{each.flow} was taken over" for each in lines if isinstance(each, Claimed) and each.status == "running"
@@ -135,12 +135,6 @@ async def _up(hands: list[Hand]) -> None:
     """Wait until these workers serve."""
     while not all("worker" in hand.text() for hand in hands):
         await asyncio.sleep(0.02)
-
-
-async def _cancel_all(made: Rig) -> None:
-    """What has not begun is not waited for."""
-    for row in await made.store.list(FlowQuery(statuses=UNENDED, limit=AT_ONCE)):
-        await Scheduler(made.store).handle(row.id).cancel()
 
 
 @asynccontextmanager

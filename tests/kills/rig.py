@@ -72,6 +72,8 @@ class Rig:
     staff: Staff
     draw: random.Random
     done: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)
+    """Points at which workers died or stopped."""
     jobs: dict[str, Job] = field(default_factory=dict)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     """No more kills."""
@@ -90,7 +92,8 @@ class Rig:
             await self._meet(hand, doom)
             self.done["kills"] += hand.killed
             self.done["drained"] += hand.drained
-            self.done["at points"] += hand.ended.result()[0] == -signal.SIGKILL and hand.killed_at is None
+            if doom.point is not None and hand.ended.result()[0] == -signal.SIGKILL and hand.killed_at is None:
+                self.struck[doom.point.partition(":")[0]] += 1
             unreachable = self.voided and hand.ended.result()[0] == ExitCode.STORE  # it began while the server was dead
             ended = f"worker {hand.number} ended by itself: {hand.text()[-2000:]}"
             assert hand.killed or hand.drained or unreachable, ended
@@ -104,6 +107,8 @@ class Rig:
             await _first(hand, 1)
             if hand.stopped.is_set():
                 self.done["stops"] += 1
+                if doom.point is not None:
+                    self.struck[doom.point.partition(":")[0]] += 1
                 await asyncio.sleep(1.4 * self.settings.lease)
                 self.staff.send(hand, signal.SIGCONT)
                 await _first(hand, doom.after, stops=False)

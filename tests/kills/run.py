@@ -57,9 +57,9 @@ async def _kill_servers(made: Rig, server: Server, count: int) -> None:
 
 def figures(made: Rig, found: Findings, seconds: float) -> str:
     """What was done and seen, on one line."""
-    counts = {**made.done, **found.figures}
-    said = ", ".join(f"{what} {n}" for what, n in counts.items())
-    return f"{made.settings.store}, seed {made.settings.seed}, {seconds:.0f} s: {said}"
+    done = {**made.done, "at points": made.struck.total(), **found.figures}
+    said, where = (", ".join(f"{what} {n}" for what, n in each.items()) for each in (done, made.struck))
+    return f"{made.settings.store}, seed {made.settings.seed}, {seconds:.0f} s: {said} (points: {where})"
 
 
 def command(settings: Settings, server_kills: int) -> str:
