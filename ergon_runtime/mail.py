@@ -1,7 +1,7 @@
 """Mail to flows, by their ids or by a signal's name alone: signals as JSON text, and cancels. It knows no definitions.
 
-P3  A cancel is mail, except for a flow that never started or is blocked: that one is claimed and ended without its
-    code.
+P3  A cancel is mail. A flow that never started or is blocked is then claimed, and ended without its code; if whoever
+    does that dies, the worker that takes the flow over finds the mail.
 """
 
 from __future__ import annotations
@@ -29,16 +29,19 @@ async def send_signal_text(
 
 async def cancel_flow(store: Store, flow_id: str) -> bool:
     """Cancel a flow; False if it has ended. Raises FlowNotFound, StoreError."""
+    asked = False
     while True:
         row = await store.get(flow_id)
         if row is None:
             raise FlowNotFound(flow_id)
         if row.status.ended:
-            return False
+            return asked and row.status is Status.CANCELLED
+        asked = asked or await store.send(Send(flow_id, Message(f"cancel {secrets.token_hex(4)}", CANCEL, b"null")))
+        if not asked:
+            continue
         never_ran = row.length == 0 and row.status is not Status.RUNNING
-        if row.status is Status.BLOCKED or never_ran:
-            if await end_flow(store, row):
-                return True
-            await asyncio.sleep(0.02)
-        elif await store.send(Send(flow_id, Message(f"cancel {secrets.token_hex(4)}", CANCEL, b"null"))):
+        if not never_ran and row.status is not Status.BLOCKED:
             return True
+        if await end_flow(store, row):
+            return True
+        await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Cancels by people: of flows that run they are mail, blocked ones are ended at once (P3)."""
+"""Cancels by people: they are mail, and flows that are blocked or never ran are then ended at once (P3)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ import asyncio
 
 from ergon_runtime import Status, flow, invoke, wait_signal
 from ergon_runtime.mail import cancel_flow
+from ergon_runtime.stores.memory import MemoryStore
+from tests.runtime.faults import Faults, FaultyStore
+from tests.runtime.rigs import Rig, rig, virtual
 from tests.runtime.workers import Shop, run, shop, until
 
 
 @flow
 async def mail_kid(name: str) -> str:
     return await wait_signal(name, str)
+
+
+@flow
+async def mail_later() -> str:
+    return "it ran"
 
 
 @flow
@@ -46,3 +54,24 @@ def test_cancel_of_a_blocked_flow_cancels_its_children_but_not_the_detached() ->
             assert await _status(here, "f/mail_kid#2") is Status.WAITING
 
     run(main)
+
+
+def test_cancel_of_a_delayed_flow_holds_though_the_person_dies_on_the_way() -> None:
+    async def main() -> None:
+        async with rig(mail_later) as here:
+            handle = await here.scheduler.schedule(mail_later(), id="f", delay=600)
+            person = await die_after_the_claim(here)
+            assert (await handle.outcome()).status is Status.CANCELLED
+            person.cancel()
+
+    virtual(main)
+
+
+async def die_after_the_claim(here: Rig) -> asyncio.Task[bool]:
+    """Somebody cancels f, and gets no further than claiming it."""
+    assert isinstance(here.store, MemoryStore)
+    faults = Faults()
+    faults.counted, faults.plan = ("claim",), {1: "dead after"}
+    person = asyncio.create_task(cancel_flow(FaultyStore(here.store, faults), "f"))
+    await faults.died.wait()
+    return person
