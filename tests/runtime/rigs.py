@@ -22,6 +22,7 @@ from ergon_runtime.engine import Engine
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.memory import MemoryStore
 from ergon_runtime.worker import RunningWorker
+from tests.encryption import as_told
 
 T = TypeVar("T")
 
@@ -87,7 +88,7 @@ class Rig:
     """A store, a scheduler and the workers that a test starts."""
 
     def __init__(self, store: Store | None = None) -> None:
-        self.store = store or MemoryStore(clock=store_clock)
+        self.store = store or as_told(MemoryStore(clock=store_clock))
         self.scheduler = Scheduler(self.store)
         self.workers: list[RunningWorker] = []
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from ergon_runtime import RunningWorker, Scheduler, Store, Worker, open_store
+from tests.encryption import as_told
 
 T = TypeVar("T")
 PATIENCE = 20.0
@@ -25,7 +26,8 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 @asynccontextmanager
 async def shop(*flows: object, **settings: Any) -> AsyncIterator[Shop]:
     """A memory store with a worker that serves these flows, until the end of the block."""
-    async with open_store("memory://") as store:
+    async with open_store("memory://") as plain:
+        store = as_told(plain)
         shop = Shop(store, await Worker(store, **settings).register(*flows).start())
         try:
             yield shop

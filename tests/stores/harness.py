@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -26,20 +25,18 @@ from ergon_runtime.core.flows import (
     Status,
 )
 from ergon_runtime.stores.contract import Store
-from ergon_runtime.stores.encrypted import Keys
-from ergon_runtime.stores.encrypted.store import EncryptedStore
 from ergon_runtime.stores.memory import MemoryStore
 from ergon_runtime.stores.redis.address import parse_redis
 from ergon_runtime.stores.redis.store import RedisStore
 from ergon_runtime.stores.sqlite import SQLiteStore
+from tests.encryption import as_told, encrypted
 from tests.redis_groups import shared_cluster
 from tests.redis_server import shared_server
 
 LANE = "default:T:"
 LEASE = 1000
 KINDS = ("memory", "sqlite", "redis", "cluster", "encrypted")
-"""`encrypted` is one in memory. With ERGON_TEST_ENCRYPTED=1 all of them are."""
-KEYS = Keys({"new": bytes(range(32)), "old": bytes(32)})
+"""`encrypted` is one in memory."""
 
 
 @dataclass
@@ -54,9 +51,7 @@ class Clock:
 
 def make_store(kind: str, folder: Path, clock: Clock, token: Callable[[], str] | None = None) -> Store:
     store = _plain_store(kind, folder, clock, token or map("t{}".format, itertools.count()).__next__)
-    if kind == "encrypted" or os.environ.get("ERGON_TEST_ENCRYPTED") == "1":
-        return EncryptedStore(store, KEYS, "store")
-    return store
+    return encrypted(store) if kind == "encrypted" else as_told(store)
 
 
 def _plain_store(kind: str, folder: Path, clock: Clock, source: Callable[[], str]) -> Store:

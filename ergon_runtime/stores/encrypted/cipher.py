@@ -105,10 +105,10 @@ def _bytes(text: str) -> bytes:
 
 
 def _not_encrypted(spot: Spot) -> str:
-    said = f"{spot} is not encrypted, as all of this store should be: it was changed there, or is from before"
+    said = f"what the store has as {spot} is not encrypted, as it should be: it was changed there, or is from before"
     return f"{said}; if you know that it is from before, set read_plain = true under [crypto]"
 
 
 def _changed(spot: Spot, key: str) -> str:
-    said = f"{spot} is not what was written there with key {key!r}: it was changed, cut off, or moved from elsewhere"
-    return f"{said}; find out who can write to the store, and restore a backup"
+    said = f"what the store has as {spot} is not what was written there with key {key!r}"
+    return f"{said}: it was changed, cut off, or moved; find out who can write to the store, and restore a backup"

@@ -65,7 +65,9 @@ def test_bytes_of_somebody_else_are_never_taken(tail: bytes) -> None:
 
 def test_payload_of_another_key_with_the_same_id_is_not_taken() -> None:
     said = reason(cipher(k1=OTHER).decrypt(PLACE, cipher().encrypt(PLACE, b"{}")))
-    assert said.startswith("the journal entry 3 of flow A-17 is not what was written there with key 'k1'")
+    assert said.startswith(
+        "what the store has as the journal entry 3 of flow A-17 is not what was written there with key 'k1'"
+    )
 
 
 def test_payload_of_a_key_that_is_missing_stays_encrypted_and_says_so() -> None:

@@ -157,7 +157,7 @@ async def test_rows_that_were_exchanged_are_not_taken(p: Pair) -> None:
     one.note = other.note
     row, entries = await row_of(p.old), await p.old.journal("a", 0, 9)
     said = [reason_against(payload) for payload in (row.args, row.note, *entries)]
-    assert [text and text.partition(" is not what")[0] for text in said] == [
+    assert [text and text.partition(" is not what")[0].partition(" has as ")[2] for text in said] == [
         "the arguments of flow a",
         "the note of flow a",
         "the journal entry 0 of flow a",
@@ -195,7 +195,7 @@ async def test_result_of_another_flow_is_not_taken_for_a_childs(p: Pair) -> None
     await (await p.bench().take("a")).listen("child:x", "child:y")
     right, wrong = (await p.bench().take("a")).claim.mail
     assert right.body == b"x"
-    assert "result of flow y is not what was written" in (reason_against(wrong.body) or "")
+    assert "the result of flow y is not what was written" in (reason_against(wrong.body) or "")
 
 
 @pair
@@ -204,11 +204,16 @@ async def test_what_could_not_be_read_is_written_nowhere(p: Pair) -> None:
     await held.commit(b"1")
     p.plain.state.flows["a"].journal[0] = b"forged"
     (entry,) = await p.old.journal("a", 0, 1)
-    with pytest.raises(PayloadUnreadable, match="entry 0 of flow b cannot be written: the journal entry 0 of flow a"):
+    with pytest.raises(
+        PayloadUnreadable,
+        match="entry 0 of flow b cannot be written: what the store has as the journal entry 0 of flow a",
+    ):
         await p.old.restore(JournalPart("b", 0, (entry,)))
     p.clock.now += 100_000
     target = MemoryStore(p.clock)
-    with pytest.raises(PayloadUnreadable, match="the store cannot be copied: the journal entry 0 of flow a"):
+    with pytest.raises(
+        PayloadUnreadable, match="the store cannot be copied: what the store has as the journal entry 0 of flow a"
+    ):
         await copy_store(p.old, target)
     assert (await target.identity()).copy_of is not None
 
