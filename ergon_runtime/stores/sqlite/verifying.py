@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 
 from ergon_runtime.stores.sqlite import schema
@@ -77,20 +78,27 @@ def answer(conn: sqlite3.Connection, number: int, limit: int) -> list[str]:
     if number == 0:
         found = [row[0] for row in conn.execute(f"PRAGMA integrity_check({limit})")]
         return [] if found == ["ok"] else [f"the file is damaged: {text}" for text in found]
+    missing = _missing(conn)
     if number == 1:
-        return _missing(conn)
+        return [f"{kind} {name} is missing" for kind, name in missing]
+    if any(kind == "table" for kind, _ in missing):
+        return []  # what it lacks cannot be asked
     said, sql = _QUESTIONS[number - 2]
     return [said.format(*row) for row in conn.execute(f"{sql} LIMIT {limit}")]
 
 
-def _missing(conn: sqlite3.Connection) -> list[str]:
+def _missing(conn: sqlite3.Connection) -> list[tuple[str, str]]:
     """The tables and indexes that a new store would have and this one has not."""
+    return sorted(_of_a_new_store() - set(conn.execute(_PARTS)))
+
+
+@functools.cache
+def _of_a_new_store() -> frozenset[tuple[str, str]]:
     fresh = sqlite3.connect(":memory:", isolation_level=None)
     try:
         for statements in schema.MIGRATIONS:
             for statement in statements:
                 fresh.execute(statement)
-        wanted = set(fresh.execute(_PARTS))
+        return frozenset(fresh.execute(_PARTS))
     finally:
         fresh.close()
-    return [f"{kind} {name} is missing" for kind, name in sorted(wanted - set(conn.execute(_PARTS)))]
