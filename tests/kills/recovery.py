@@ -89,11 +89,14 @@ async def kills(settings: Settings, folder: Path) -> tuple[Recoveries, Findings]
             victim = hands[n % WORKERS]  # it has lived so long that its flows got on: none becomes suspect (P5)
             await _up([victim])
             made.staff.send(victim, signal.SIGKILL)
-            await victim.ended
+            await victim.end()
             hands[hands.index(victim)] = made.worker()
         over.set()
         await feeding
         await made.finish(60 + 10 * settings.lease)
+        for hand in hands:
+            made.staff.send(hand, signal.SIGTERM)
+            await hand.end()
         deaths = {hand.number: hand.killed_at for hand in made.staff.hands.values() if hand.killed_at is not None}
         lines = ledger.read((folder / "ledger").read_text())
         return recoveries(lines, deaths, settings.lease), await made.findings()

@@ -117,7 +117,7 @@ class Rig:
             self.staff.send(hand, signal.SIGTERM)
             await _first(hand, 60)
         self.staff.send(hand, signal.SIGKILL)
-        await hand.ended
+        await hand.end()
 
     # --- clients
     async def feed(self) -> None:
@@ -162,7 +162,7 @@ class Rig:
 
     async def _dying(self, point: str, args: tuple[str, ...]) -> None:
         hand = self.staff.start(*args, doom=f"{point}:1:kill")
-        await hand.ended
+        await hand.end()
         self.done["clients killed"] += hand.killed
 
     async def _until_told(self, send: Callable[[], Awaitable[T]]) -> T:
@@ -236,7 +236,7 @@ async def play(made: Rig, *others: Awaitable[object]) -> Findings:
     await work
     await made.finish(120 + made.settings.flows / 10)
     made.staff.send(steady, signal.SIGTERM)
-    assert await steady.ended
+    await steady.end()
     return await made.findings()
 
 

@@ -31,6 +31,11 @@ class Hand:
     killed_at: int | None = None
     """When SIGKILL was sent by the rig, by the boot clock."""
 
+    async def end(self) -> int:
+        """Wait for its end; its exit code."""
+        await asyncio.wait([self.ended])  # a plain await would cancel it with its waiter
+        return self.ended.result()[0]
+
     @property
     def alive(self) -> bool:
         return not self.ended.done()
