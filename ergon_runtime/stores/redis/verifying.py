@@ -5,7 +5,6 @@ Each page is looked at by one script, so in one moment: a store in use gives no 
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -19,11 +18,11 @@ Ask: TypeAlias = Callable[..., Awaitable[Any]]
 
 
 async def damage(ask: Ask, prefix: str) -> AsyncGenerator[str]:
-    """What is wrong, in words. Raises StoreError."""
+    """What is wrong, in words. Namespaces have no letters that mean something in a pattern. Raises StoreError."""
     indexes: dict[str, None] = {}
     cursor: Argument = "0"
     while True:
-        cursor, found, some = await ask("keys", cursor, re.sub(r"([\\*?\[\]])", r"\\\1", prefix) + "*")
+        cursor, found, some = await ask("keys", cursor, f"{prefix}*")
         for text in _texts(found):
             yield text
         indexes.update(dict.fromkeys(_texts(some)))
