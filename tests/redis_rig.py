@@ -1,6 +1,5 @@
-"""Rigs over a real Redis server: workers run flows while the server, they themselves or the network fail.
+"""A rig over a real Redis server: workers run flows while the network fails. (tests/kills kills the server, and them.)
 
-    python -m tests.redis_rig kills 20 --flows 200      SIGKILL the server 20 times, and workers 20 times
     python -m tests.redis_rig proxy 60 --seed 3         60 seconds behind a proxy that does mischief
 
 All flows must complete, and no step may run again after its result was recorded: the ledger's last line of a step is
@@ -12,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import random
 import tempfile
 import time
 from collections import Counter
@@ -122,36 +120,6 @@ async def rig(folder: Path, server: Server, url: str) -> AsyncIterator[Rig]:
             yield Rig(here, server, store)
 
 
-async def kills(folder: Path, count: int, flows: int, seed: int) -> str:
-    """SIGKILL the server and workers in turn."""
-    draw = random.Random(seed)
-    begun, amid = time.monotonic(), 0
-    with own_server(folder) as server:
-        async with rig(folder, server, server.url) as made:
-            for n in range(2 * count):
-                made.staff(3)
-                await made.schedule(flows * (n + 1) // (2 * count) - flows * n // (2 * count))
-                await asyncio.sleep(draw.uniform(0, 0.6))  # the instant of the kill is what is random here
-                if n % 2:
-                    server.kill()
-                    await asyncio.sleep(draw.uniform(0, 0.3))
-                    server.start()
-                else:
-                    await _kill_a_worker(made, draw)
-                amid += await made.unended(1) > 0
-            await made.finish(120 + flows)
-            said = await made.check()
-    took = time.monotonic() - begun
-    return f"{count} kills of the server and {count} of workers in {took:.0f} s, {amid} amid the work: {said}"
-
-
-async def _kill_a_worker(made: Rig, draw: random.Random) -> None:
-    while not (ready := [each for each in made.workers if "worker" in each.text()]):
-        made.staff(3)
-        await asyncio.sleep(0.02)
-    draw.choice(ready).kill()
-
-
 async def proxy(folder: Path, seconds: float, seed: int) -> str:
     """Workers behind a proxy that does mischief."""
     with own_server(folder) as server:
@@ -177,16 +145,12 @@ async def proxy(folder: Path, seconds: float, seed: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rig", choices=("kills", "proxy"))
-    parser.add_argument("size", type=int, help="kills, or seconds")
-    parser.add_argument("--flows", type=int, default=0, help="flows during the kills (10 per kill)")
+    parser.add_argument("rig", choices=("proxy",))
+    parser.add_argument("seconds", type=int)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ergon-rig-") as name:
-        if given.rig == "kills":
-            print(asyncio.run(kills(Path(name), given.size, given.flows or 10 * given.size, given.seed)))
-        else:
-            print(asyncio.run(proxy(Path(name), given.size, given.seed)))
+        print(asyncio.run(proxy(Path(name), given.seconds, given.seed)))
 
 
 if __name__ == "__main__":

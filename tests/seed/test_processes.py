@@ -3,7 +3,7 @@ d03, d21, d27, d28, d29.
 
 At scale, and with more kills, this is shown elsewhere:
 
-d01  tests/acceptance/test_kills.py test_index_killed_at_random_instants_is_right_and_repeats_no_completed_step
+d01  tests/kills/test_run.py test_flows_complete_through_kills_and_no_recorded_step_runs_again
 d10  tests/acceptance/test_workers.py test_stopped_worker_that_wakes_after_its_lease_writes_nothing
 d18  tests/acceptance/test_workers.py test_drain_ends_the_running_step_and_hands_the_flow_back
 d27  tests/acceptance/test_workers.py test_two_workers_with_500_flows_run_every_step_once
