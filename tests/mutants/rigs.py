@@ -19,7 +19,7 @@ from typing import Literal
 LIMIT = 300.0
 """Seconds after which a rig counts as hanging. What hangs without a mutant is told by the check of the rigs."""
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (?:[\w/]+/)?(test_.+?)(?: - (.*))?$", re.MULTILINE)
-_SEED = re.compile(r"^(seed \d+: .*)$", re.MULTILINE)
+_TOLD = re.compile(r"^(.*(?:\bseed \d+|\brepeat\b).*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ _PYTEST = ("pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=
 
 
 def _read(code: int, output: str, *, tests: bool) -> Verdict:
-    found = (_FAILED if tests else _SEED).search(output)
+    found = (_FAILED if tests else _TOLD).search(output)
     if code == 0:
         return Verdict("survived", "nothing failed")
     if code == 1 and found:

@@ -1,4 +1,5 @@
-"""When a step's body may no longer start: once it was asked to stop, however long it has waited for a thread (T3)."""
+"""When a step's body may no longer start, however long it has waited for a thread: once it was asked to stop (T3), and
+past the fence of its lease (C6)."""
 
 from __future__ import annotations
 
@@ -21,6 +22,11 @@ def starts_holds_the_thread() -> None:
 @step
 def starts_late() -> None:
     ran.append("late")
+
+
+@flow
+async def starts_both() -> None:
+    await asyncio.gather(starts_holds_the_thread(), starts_late())
 
 
 @flow
@@ -56,6 +62,27 @@ def test_t3_sync_step_that_is_stopped_before_a_thread_takes_it_never_starts() ->
             gate.set()
             assert await handle.result() == "given up"
             assert StepStopped in await kinds()
+            assert ran == []
+
+    run(main)
+
+
+def test_c6_sync_step_that_a_thread_takes_past_the_fence_does_not_start() -> None:
+    async def main() -> None:
+        gate.clear()
+        ran.clear()
+        async with shop(starts_both, concurrency=1) as here:
+            await here.scheduler.schedule(starts_both(), id="f")
+            pool, behind = here.worker.engine.pool, threading.Event()
+            assert pool is not None
+            await until(lambda: "f" in here.worker._runners and here.worker._runners["f"]._bodies is not None)
+            runner = here.worker._runners["f"]
+            await until(lambda: runner._bodies is not None and "2/starts_late" in runner._bodies._bodies)
+            await asyncio.sleep(0)  # its task has put it into the pool's queue
+            runner.held.sent -= 1_000_000
+            pool.submit(behind.set)
+            gate.set()
+            assert behind.wait(10)  # not awaited: nothing but the thread goes on
             assert ran == []
 
     run(main)
