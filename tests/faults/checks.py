@@ -45,7 +45,9 @@ async def check(world: World) -> list[str]:
 
 def compare(world: World, plain: World) -> list[str]:
     """What is wrong beside a run without faults."""
-    found = []
+    found = list[str]()
+    if world.ended > (limit := plain.ended + sum(map(world.allowance, world.faults))):
+        found.append(f"it ends after {world.ended:.2f} s, and should by {limit:.2f} s")
     ours, theirs = world.effects.count(), plain.effects.count()
     if world.scenario.racy:
         return found

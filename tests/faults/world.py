@@ -103,6 +103,19 @@ class World:
         """Twice the lease of a process, seconds."""
         return 2 * (OPERATOR_LEASE / 1000 if process is self._person else LEASE)
 
+    def allowance(self, call: int) -> float:
+        """Seconds that the fault at a call may cost: a flow that is lost is taken over within one and a half leases."""
+        if call > len(self.calls):
+            return 0.0
+        lease = OPERATOR_LEASE / 1000 if self.calls[call - 1].startswith("person") else LEASE
+        match self.faults[call]:
+            case Mode.REFUSED:
+                return 2.0
+            case Mode.UNANSWERED | Mode.DEAD_BEFORE | Mode.DEAD_AFTER:
+                return 2 + 1.5 * lease
+            case Mode.LATE | Mode.SILENT | Mode.SLOW | Mode.PAUSED:
+                return 2 + 3.5 * lease
+
     def number(self, process: Process, name: str) -> Mode | None:
         """Count a call; what is planned for it."""
         self.calls.append(f"{process.name} {name}")
