@@ -35,12 +35,16 @@ async def check(
         finally:
             told.bar.clear()
     if told.count:
-        said = f"the store breaks {len(told.rules)} of its rules, in {told.count} places"
+        said = f"the store breaks its rules ({', '.join(sorted(told.rules))}), {_counted(told.count, 'finding')} in all"
         hint = "keep a copy of it; what each rule says: docs/protocol.md"
         raise CommandError(ExitCode.STORE, said, hint)
     if not state.json:
-        say(f"sound: {told.flows} flows looked at")
+        say(f"sound: {_counted(told.flows, 'flow')} looked at")
     return ExitCode.OK
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 class _Told:

@@ -121,10 +121,11 @@ async def _read(store: Store, record: FlowRecord) -> Case:
     row = record.row
     journal: list[bytes] = []
     while len(journal) <= row.length:
-        entries = await store.journal(row.id, len(journal), min(ENTRIES, row.length + 1 - len(journal)))
-        if not entries:
-            break
+        wanted = min(ENTRIES, row.length + 1 - len(journal))
+        entries = await store.journal(row.id, len(journal), wanted)
         journal += entries
+        if len(entries) < wanted:
+            break  # its end, or a gap, behind which it is not read on
     now = await store.now()
     children = {child.id: child for child in await _children(store, row.id)}
     case = make_case(record, journal, now, children)
