@@ -21,6 +21,7 @@ import typer
 
 from ergon_cli import __version__
 from ergon_cli.exits import CommandError, ExitCode
+from ergon_cli.logs import log_warnings
 from ergon_runtime.config import Config, Flags, load_config
 from ergon_runtime.limits import limit_payloads
 
@@ -113,6 +114,7 @@ def shared(command: Callable[..., object]) -> Callable[..., object]:
     def run(context: typer.Context, **given: Any) -> object:
         later = State(given.pop("store"), given.pop("config"), tuple(given.pop("module") or ()), given.pop("json"))
         earlier = context.obj if isinstance(context.obj, State) else State()
+        log_warnings()
         outcome = command(earlier.then(later), **given)
         return asyncio.run(outcome) if inspect.iscoroutine(outcome) else outcome
 

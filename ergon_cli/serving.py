@@ -1,4 +1,4 @@
-"""What `worker` and `run` share: how a process that runs flows is stopped, and how it logs.
+"""What `worker` and `run` share: how a process that runs flows is stopped.
 
 The first SIGTERM or SIGINT drains: running steps end, the rest is handed back. The second stops at once.
 """
@@ -6,20 +6,15 @@ The first SIGTERM or SIGINT drains: running steps end, the rest is handed back. 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import sys
-from types import TracebackType
 
 from ergon_cli.exits import ExitCode
 from ergon_cli.render import note
-from ergon_cli.text import safe
-from ergon_runtime import ReplayFilter, RunningWorker
+from ergon_runtime import RunningWorker
 
 STOP_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
-
-ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 class Stop:
@@ -54,21 +49,3 @@ def heed_signals(running: RunningWorker) -> Stop:
     for number in STOP_CODES:
         loop.add_signal_handler(number, stop.on_signal, number)
     return stop
-
-
-class SafeFormatter(logging.Formatter):
-    """One record, one line: what came from a store or a flow cannot forge another, nor rule the terminal."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
-        return safe(super().formatMessage(record))
-
-    def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802  logging's name
-        return "\n".join(safe(line) for line in super().formatException(ei).split("\n"))
-
-
-def log_to_stderr() -> None:
-    """Show what flows and Ergon log, but for replays."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.addFilter(ReplayFilter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -19,9 +19,10 @@ from ergon_cli.arguments import parse_arguments
 from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.hashseed import under_hash_seed
 from ergon_cli.loading import default_module, find_flow, load_flows
+from ergon_cli.logs import log_to_stderr
 from ergon_cli.options import State, VolatileOption, shared
 from ergon_cli.render import note
-from ergon_cli.serving import heed_signals, log_to_stderr
+from ergon_cli.serving import heed_signals
 from ergon_cli.starting import (
     ArgOption,
     FlowArgument,

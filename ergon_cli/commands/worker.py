@@ -11,9 +11,10 @@ import typer
 from ergon_cli.exits import ExitCode
 from ergon_cli.hashseed import under_hash_seed
 from ergon_cli.loading import default_module, load_flows
+from ergon_cli.logs import log_to_stderr
 from ergon_cli.options import State, VolatileOption, shared
 from ergon_cli.render import note, say_json
-from ergon_cli.serving import Stop, heed_signals, log_to_stderr
+from ergon_cli.serving import Stop, heed_signals
 from ergon_cli.stores import new_store
 from ergon_runtime import FlowDefinition, RunningWorker, StoreIdentity, Worker, registry
 from ergon_runtime.config import Config

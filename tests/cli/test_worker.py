@@ -10,7 +10,8 @@ from typing import cast
 
 import pytest
 
-from ergon_cli.serving import SafeFormatter, Stop
+from ergon_cli.logs import SafeFormatter, log_warnings
+from ergon_cli.serving import Stop
 from ergon_runtime import RunningWorker, Store
 from tests.cli.shell import Shell, in_store
 
@@ -130,3 +131,11 @@ def test_log_lines_are_shown_and_never_obeyed() -> None:
     assert all(line.isprintable() for line in lines)
     assert lines[0].endswith("a\\x09b \\x1b[31m\\x0d")
     assert lines[-1] == "ValueError: \\x1b[2J\\u202e"
+
+
+def test_warnings_of_other_commands_are_shown_and_never_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    log_warnings()
+    record = logging.LogRecord("name", logging.WARNING, "", 1, "no \x1b[2J\u202e", None, None)
+    assert logging.lastResort is not None
+    logging.lastResort.handle(record)
+    assert capsys.readouterr().err == "no \\x1b[2J\\u202e\n"

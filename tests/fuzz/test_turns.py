@@ -1,4 +1,4 @@
-"""A short turn of each fuzzer, and the cases that once failed. Their own processes are left alone with alarms and streams."""
+"""A short turn of each fuzzer, and the cases that once failed: in processes of their own, for they set alarms."""
 
 from __future__ import annotations
 

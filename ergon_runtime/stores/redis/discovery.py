@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from ergon_runtime.errors import StoreUnavailable
 from ergon_runtime.stores.redis.address import RedisAddress
-from ergon_runtime.stores.redis.faults import code
+from ergon_runtime.stores.redis.faults import code, understood
 
 Place: TypeAlias = tuple[str, int]
 Dial: TypeAlias = Callable[[str, int], Redis]
@@ -41,7 +41,8 @@ class Round:
         for host, port in tuple(self.places):
             client: Any = self._dial(host, port)  # Any: it has no types for these commands
             try:
-                answer = await client.execute_command(*question)
+                with understood():
+                    answer = await client.execute_command(*question)
             except (RedisError, OSError) as error:
                 self.failure = error
                 continue
@@ -62,8 +63,9 @@ class Sentinels:
         async with aclosing(self._round.ask("SENTINEL GET-MASTER-ADDR-BY-NAME", self._address.service)) as answers:
             async for _, found in answers:
                 if found is not None:
-                    host, port = found
-                    return _text(host), int(port)
+                    with understood():
+                        host, port = found
+                        return _text(host), int(port)
                 heard = True
         if heard:
             raise StoreUnavailable(f"store {self._address.shown}: {await self._unknown()}")
@@ -72,7 +74,8 @@ class Sentinels:
     async def _unknown(self) -> str:
         async with aclosing(self._round.ask("SENTINEL MASTERS")) as answers:
             async for _, found in answers:
-                names = ", ".join(sorted(_services(found))) or "none"
+                with understood():
+                    names = ", ".join(sorted(_services(found))) or "none"
                 return f"the sentinels guard no service {self._address.service!r}, but {names}: correct the address"
         return f"the sentinels guard no service {self._address.service!r}: correct the address"
 
@@ -99,7 +102,8 @@ class Nodes:
         """The node's place. Raises RedisError, OSError; StoreUnavailable if it is no cluster."""
         async with aclosing(self._round.ask("CLUSTER SLOTS")) as answers:
             async for (asked, _), ranges in answers:
-                owners = list(_owners(ranges, asked))
+                with understood():
+                    owners = list(_owners(ranges, asked))
                 for first, last, owner in owners:
                     if first <= self._slot <= last:
                         self._learn(owner for _, _, owner in owners)

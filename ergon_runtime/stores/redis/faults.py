@@ -6,9 +6,10 @@ message names the cause and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, InvalidResponse, RedisError, ResponseError
 from redis.exceptions import ConnectionError as Unreached
 from redis.exceptions import TimeoutError as Silence
 
@@ -67,6 +68,15 @@ def is_reply(error: BaseException) -> bool:
     return isinstance(error, ResponseError)
 
 
+@contextmanager
+def understood() -> Generator[None]:
+    """Around the reading of an answer: whatever it is not, it is an InvalidResponse."""
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise InvalidResponse(f"{type(error).__name__}: {error}") from error
+
+
 def translate(error: Exception, url: str) -> StoreError:
     """The error of ours that says the same. Raises the error itself if it is none of Redis or the system."""
     said, found = str(error), code(error)
@@ -85,6 +95,9 @@ def translate(error: Exception, url: str) -> StoreError:
         )
     if isinstance(error, ResponseError) and "WRONGTYPE" in said:
         return StoreCorrupt(f"store {url}: a key is of another kind; choose a namespace of its own ({said})")
+    if isinstance(error, InvalidResponse):
+        check = "check the address, and what is between here and the server"
+        return StoreCorrupt(f"store {url} does not answer as a store of ours does; {check} ({said})")
     if isinstance(error, RedisError):
         return StoreError(f"store {url}: {said}")
     raise error

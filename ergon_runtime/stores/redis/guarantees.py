@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from ergon_runtime.errors import ConfigError
+from ergon_runtime.stores.redis.faults import understood
 
 Tier: TypeAlias = Literal["sync", "fast", "late", "volatile", "unknown"]
 
@@ -77,14 +78,17 @@ async def read(client: Redis) -> Guarantees:
 
 async def info(client: Redis, section: str) -> dict[str, Any]:
     """One section of what the server tells of itself. Raises RedisError."""
-    return await client.info(section)  # pyright: ignore[reportUnknownMemberType]  # the stubs leave its **kwargs open
+    with understood():
+        found: Any = await client.info(section)  # pyright: ignore[reportUnknownMemberType]  # the stubs leave its **kwargs open
+        return dict(found)
 
 
 async def _tier(client: Redis, *, appends: bool) -> Tier:
     if not appends:
         return "volatile"
     try:
-        found: Any = await client.config_get("appendfsync")  # pyright: ignore[reportUnknownMemberType]  # likewise
+        with understood():
+            found: Any = dict(await client.config_get("appendfsync"))  # pyright: ignore[reportUnknownMemberType]  # likewise
     except ResponseError:  # NOPERM, or a host that hides CONFIG
         return "unknown"
     match str(found.get("appendfsync", "")):

@@ -21,7 +21,7 @@ from redis.exceptions import ConnectionError as Unreached
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from ergon_runtime.errors import StoreError
-from ergon_runtime.stores.redis.faults import is_elsewhere, is_passing, is_reply, translate
+from ergon_runtime.stores.redis.faults import is_elsewhere, is_passing, is_reply, translate, understood
 from ergon_runtime.stores.redis.rows import Argument
 from ergon_runtime.stores.redis.scripts import Script
 
@@ -181,7 +181,8 @@ class Link:
 
 async def _answer(connection: Any) -> Any:
     try:
-        return await connection.read_response()
+        with understood():
+            return await connection.read_response()
     except ResponseError as error:
         return error
 

@@ -16,7 +16,7 @@ from ergon_runtime.stores.records import (
     Record,
     WaitRecord,
 )
-from ergon_runtime.stores.redis.rows import Argument, flow_row
+from ergon_runtime.stores.redis.rows import Argument, flow_row, raw
 
 
 def record(kind: Kind, answer: Sequence[Any]) -> Record:
@@ -57,7 +57,7 @@ def _wait(answer: Sequence[bytes], messages: dict[int, Numbered]) -> WaitRecord:
 
 def _numbered(answer: Sequence[bytes]) -> Numbered:
     number, message_id, channel, body = answer
-    return Numbered(int(number), Message(message_id.decode(), channel.decode(), body))
+    return Numbered(int(number), Message(message_id.decode(), channel.decode(), raw(body)))
 
 
 def _pair(name: bytes) -> tuple[str, str]:

@@ -88,6 +88,13 @@ def beat(value: Beat | None) -> tuple[Argument, ...]:
     return *about, value.silence, value.busy, value.doing
 
 
+def raw(value: Any) -> bytes:
+    """What no store looks into. Raises TypeError for anything else than bytes."""
+    if not isinstance(value, bytes):
+        raise TypeError(f"{value!r:.80} instead of a string")
+    return value
+
+
 def claim(row: Sequence[Any], now: int) -> Claim:
     """A claim as the script answers it."""
     flow, token, type_, version, args, seed, parent, status, head, length, base, started, due, *rest = row
@@ -96,7 +103,7 @@ def claim(row: Sequence[Any], now: int) -> Claim:
         lease=Lease(flow.decode(), token.decode()),
         type=type_.decode(),
         version=_text(version),
-        args=args,
+        args=raw(args),
         seed=seed.decode(),
         parent=_text(parent),
         status=known(status),
@@ -106,10 +113,10 @@ def claim(row: Sequence[Any], now: int) -> Claim:
         started=int(started),
         now=now,
         due=_int(due),
-        recoveries=recoveries,
-        deaths=deaths,
+        recoveries=int(recoveries),
+        deaths=int(deaths),
         mail=messages(mail),
-        note=note,
+        note=_raw(note),
     )
 
 
@@ -117,7 +124,8 @@ def messages(flat: Sequence[bytes]) -> tuple[Message, ...]:
     """Messages from id, channel, body, id, ..."""
     parts = iter(flat)
     return tuple(
-        Message(id_.decode(), channel.decode(), body) for id_, channel, body in zip(parts, parts, parts, strict=True)
+        Message(id_.decode(), channel.decode(), raw(body))
+        for id_, channel, body in zip(parts, parts, parts, strict=True)
     )
 
 
@@ -137,7 +145,7 @@ def flow_row(answer: Sequence[Any]) -> FlowRow:
         version=_text(version),
         lane=lane.decode(),
         priority=int(priority),
-        args=args,
+        args=raw(args),
         seed=seed.decode(),
         parent=_text(parent),
         status=known(status),
@@ -146,8 +154,8 @@ def flow_row(answer: Sequence[Any]) -> FlowRow:
         head=_text(head),
         length=int(length),
         base=int(base),
-        result=result,
-        note=note,
+        result=_raw(result),
+        note=_raw(note),
         fingerprint=_text(fingerprint),
         created=int(created),
         updated=int(updated),
@@ -171,8 +179,12 @@ def worker(row: Sequence[bytes]) -> WorkerRow:
         seen=int(seen),
         until=int(until),
         busy=int(busy),
-        doing=doing,
+        doing=raw(doing),
     )
+
+
+def _raw(value: Any) -> bytes | None:
+    return None if value is None else raw(value)
 
 
 def known(status: bytes) -> Status:

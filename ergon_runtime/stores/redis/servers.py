@@ -19,6 +19,7 @@ from redis.exceptions import ReadOnlyError
 from ergon_runtime.errors import StoreUnavailable
 from ergon_runtime.stores.redis.address import RedisAddress
 from ergon_runtime.stores.redis.discovery import PATIENCE, Nodes, Sentinels
+from ergon_runtime.stores.redis.faults import understood
 from ergon_runtime.stores.redis.guarantees import info
 
 
@@ -39,7 +40,8 @@ class Servers:
         host, port = await self._place()
         client = _client(self.address, self._timeout, host, port, listens=listens)
         try:
-            await client.initialize()
+            with understood():
+                await client.initialize()
             if self.address.kind == "sentinel" and not listens:
                 await _check_master(client)
         except BaseException:
@@ -77,7 +79,7 @@ class Servers:
 
 async def _check_master(client: Redis) -> None:
     """Sentinels that have missed a failover name a server that is a replica by now: it would be read for ever."""
-    if (await info(client, "replication"))["role"] != "master":
+    if (await info(client, "replication")).get("role") != "master":
         raise ReadOnlyError("READONLY the sentinels named a replica")
 
 

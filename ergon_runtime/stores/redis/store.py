@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import builtins
 import secrets
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import InvalidResponse, RedisError
 
 from ergon_runtime.core.flows import (
     Beat,
@@ -35,7 +35,7 @@ from ergon_runtime.stores.contract import StoreIdentity
 from ergon_runtime.stores.records import JournalPart, Kind, Place, Record
 from ergon_runtime.stores.redis import records, rows, scripts
 from ergon_runtime.stores.redis.address import RedisAddress
-from ergon_runtime.stores.redis.faults import gone, translate
+from ergon_runtime.stores.redis.faults import gone, translate, understood
 from ergon_runtime.stores.redis.guarantees import SAID, info, read
 from ergon_runtime.stores.redis.link import Connect, Link
 from ergon_runtime.stores.redis.rows import Argument
@@ -107,46 +107,57 @@ class RedisStore:
 
     async def create(self, flow: NewFlow) -> bool:
         created = await self._write(scripts.CREATE, *rows.new_flow(flow))
-        if created < 0:
-            raise Conflict(flow.id)
+        with self._understood():
+            if int(created) < 0:
+                raise Conflict(flow.id)
         return bool(created)
 
     async def claim(self, request: ClaimRequest) -> Claims:
         tokens = [self._token() for _ in range(request.limit)]
-        now, due, suspects, claims = await self._write(scripts.CLAIM, *rows.request(request, tokens))
-        return Claims(tuple(rows.claim(each, now) for each in claims), now, due, bool(suspects))
+        answer = await self._write(scripts.CLAIM, *rows.request(request, tokens))
+        with self._understood():
+            now, due, suspects, claims = answer
+            next_due = None if due is None else int(due)
+            return Claims(tuple(rows.claim(each, int(now)) for each in claims), int(now), next_due, bool(suspects))
 
     async def commit(self, commit: Commit) -> CommitReply:
         rules.check(commit)
         answer = await self._write(scripts.COMMIT, *rows.commit(commit))
-        match answer[0]:
-            case b"ok":
-                _, held, now, mail = answer
-                return CommitReply(bool(held), rows.messages(mail), now)
-            case b"conflict":
-                raise Conflict(answer[1].decode())
-            case _:
-                raise LeaseLost(commit.lease.flow)
+        with self._understood():
+            match answer[0]:
+                case b"ok":
+                    _, held, now, mail = answer
+                    return CommitReply(bool(held), rows.messages(mail), int(now))
+                case b"conflict":
+                    raise Conflict(answer[1].decode())
+                case b"lost":
+                    raise LeaseLost(commit.lease.flow)
+                case other:
+                    raise ValueError(f"{other!r:.80} instead of the end of a commit")
 
     async def extend(
         self, leases: Sequence[Lease], length: int, beat: Beat | None = None
     ) -> Mapping[str, tuple[Message, ...]]:
         pairs = [part for lease in leases for part in (lease.flow, lease.token)]
-        answer = iter(await self._write(scripts.EXTEND, length, *rows.beat(beat), *pairs))
-        return {flow.decode(): rows.messages(mail) for flow, mail in zip(answer, answer, strict=True)}
+        answer = await self._write(scripts.EXTEND, length, *rows.beat(beat), *pairs)
+        with self._understood():
+            parts = iter(answer)
+            return {flow.decode(): rows.messages(mail) for flow, mail in zip(parts, parts, strict=True)}
 
     async def send(self, send: Send) -> bool:
         return bool(await self._write(scripts.SEND, *rows.message(send)))
 
     async def get(self, flow_id: str) -> FlowRow | None:
         found = await self._read(scripts.GET, flow_id)
-        return rows.flow_row(found[0]) if found else None
+        with self._understood():
+            return rows.flow_row(found[0]) if found else None
 
     async def journal(self, flow_id: str, start: int, limit: int) -> builtins.list[bytes]:
         if limit <= 0:
             return []
-        entries: builtins.list[bytes] = await self._read(scripts.JOURNAL, flow_id, start, start + limit - 1)
-        return entries
+        entries = await self._read(scripts.JOURNAL, flow_id, start, start + limit - 1)
+        with self._understood():
+            return [rows.raw(entry) for entry in entries]
 
     async def list(self, query: FlowQuery) -> builtins.list[FlowRow]:
         found: builtins.list[FlowRow] = []
@@ -157,12 +168,15 @@ class RedisStore:
 
     async def workers(self) -> builtins.list[WorkerRow]:
         live = await self._read(scripts.WORKERS)
-        return sorted((rows.worker(each) for each in live), key=lambda row: row.worker)
+        with self._understood():
+            return sorted((rows.worker(each) for each in live), key=lambda row: row.worker)
 
     async def now(self) -> int:
         if self._clock is not None:
             return self._clock()
-        return int(await self._read(scripts.NOW))
+        now = await self._read(scripts.NOW)
+        with self._understood():
+            return int(now)
 
     async def wait(self, worker: str, timeout: float) -> frozenset[str]:
         """The first wait returns at once: what changed before it is not known to have been seen."""
@@ -170,33 +184,43 @@ class RedisStore:
         strokes, since = self._told.get(worker)
         await watch.bell.wait(strokes, timeout)
         strokes = watch.bell.strokes
-        heard, flows = await self._read(scripts.HEARD, worker, since)
-        self._told.note(worker, strokes, heard)
-        return frozenset(flow.decode() for flow in flows)
+        answer = await self._read(scripts.HEARD, worker, since)
+        with self._understood():
+            heard, flows = answer
+            named = frozenset[str](flow.decode() for flow in flows)
+            self._told.note(worker, strokes, int(heard))
+        return named
 
     async def prune(self, before: int) -> int:
         total = 0
         while True:
-            gone: int = await self._write(scripts.PRUNE, before, PRUNES)
+            answer = await self._write(scripts.PRUNE, before, PRUNES)
+            with self._understood():
+                gone = int(answer)
             total += gone
             if gone < PRUNES:
                 return total
 
     async def count(self, kind: Kind) -> int:
-        counts: builtins.list[int] = await self._read(scripts.COUNT)
-        return counts[[*Kind].index(kind)]
+        counts = await self._read(scripts.COUNT)
+        with self._understood():
+            return int(counts[[*Kind].index(kind)])
 
     async def records(self, kind: Kind, after: Place | None, limit: int) -> Sequence[Record]:
         found = await self._read(scripts.PIECES, kind.value, *(after or (-1, "")), limit)
-        return [records.record(kind, each) for each in found]
+        with self._understood():
+            return [records.record(kind, each) for each in found]
 
     async def restore(self, piece: Record | JournalPart) -> None:
         if not await self._write(scripts.RESTORE, *records.arguments(piece)) and isinstance(piece, JournalPart):
             raise rules.missing_entries(piece.flow)
 
     async def begin_copy(self, source: StoreIdentity) -> None:
-        before, empty = await self._write(scripts.COPY, source.source, source.hash_seed)
-        rules.check_copy(self._address.shown, source.source, before and before.decode(), empty=bool(empty))
+        answer = await self._write(scripts.COPY, source.source, source.hash_seed)
+        with self._understood():
+            before, empty = answer
+            copied = before and before.decode()
+        rules.check_copy(self._address.shown, source.source, copied, empty=bool(empty))
         self._note_copy(source)
 
     async def end_copy(self) -> None:
@@ -204,19 +228,31 @@ class RedisStore:
         self._note_copy(None)
 
     async def add_key_check(self, key: str, check: str, *, mixed: bool) -> bool:
-        checks = rows.key_checks(await self._write(scripts.KEYS, key, check, int(mixed)))
+        answer = await self._write(scripts.KEYS, key, check, int(mixed))
+        with self._understood():
+            checks = rows.key_checks(answer)
         opened = self._now_open
         self._opened = replace(opened, identity=replace(opened.identity, key_checks=checks))
         return bool(checks)
 
     async def verify(self) -> builtins.list[str]:
         found: builtins.list[str] = []
-        async with aclosing(damage(partial(self._read, scripts.VERIFY), self._prefix)) as texts:
-            async for text in texts:
-                found.append(text)
-                if len(found) == rules.DAMAGE:
-                    break
+        with self._understood():
+            async with aclosing(damage(partial(self._read, scripts.VERIFY), self._prefix)) as texts:
+                async for text in texts:
+                    found.append(text)
+                    if len(found) == rules.DAMAGE:
+                        break
         return found
+
+    @contextmanager
+    def _understood(self) -> Generator[None]:
+        """Around the reading of an answer: what no script of ours gives is StoreCorrupt."""
+        try:
+            with understood():
+                yield
+        except InvalidResponse as error:
+            raise translate(error, self._address.shown) from error
 
     def _note_copy(self, source: StoreIdentity | None) -> None:
         opened = self._now_open
@@ -234,11 +270,13 @@ class RedisStore:
             narrow = (query.part or "", query.parent or "", query.waiting_on or "")
             choice: builtins.list[Argument] = [len(statuses), *statuses, len(query.types), *query.types]
             wanted = (index, query.limit - len(found), LOOKS, created, before, *narrow, *choice)
-            last, some = await self._read(scripts.LIST, *wanted)
-            found += map(rows.flow_row, some)
-            if last is None:
-                break
-            created, before = last[0].decode(), last[1].decode()
+            answer = await self._read(scripts.LIST, *wanted)
+            with self._understood():
+                last, some = answer
+                found += map(rows.flow_row, some)
+                if last is None:
+                    break
+                created, before = last[0].decode(), last[1].decode()
         return found
 
     async def _write(self, script: Script, *args: Argument) -> Any:
@@ -292,20 +330,24 @@ class RedisStore:
             await link.close()
         if found is None:
             raise StoreMissing(f"no store at {self._address.shown}; start a worker or schedule a flow to create it")
-        schema, store_id, hash_seed, copy_of = (part and part.decode() for part in found[:4])
-        if int(schema) > SCHEMA:
+        with self._understood():
+            schema, store_id, hash_seed, copy_of = (part and part.decode() for part in found[:4])
+            newer = int(schema) > SCHEMA
+            checks = rows.key_checks(found[4:])
+        if newer:
             raise SchemaMismatch(
                 f"store {self._address.shown} has schema {schema}; this Ergon writes {SCHEMA}. Upgrade ergon-runtime"
             )
-        return store_id, hash_seed, copy_of, rows.key_checks(found[4:])
+        return store_id, hash_seed, copy_of, checks
 
     async def _arrive(self, store_id: str) -> Redis:
         """A connection to the server that has our store. Raises StoreCorrupt if it is another one, or gone."""
         client = await self._servers.connect()
         try:
-            run_id = "" if self._options.read_only else str((await info(client, "server"))["run_id"])
+            run_id = "" if self._options.read_only else str((await info(client, "server")).get("run_id", ""))
             args = (self._prefix, self._time(), store_id, run_id)
-            ours: Any = await client.eval(scripts.ARRIVE.text, 1, *args)
+            with understood():
+                ours: Any = await client.eval(scripts.ARRIVE.text, 1, *args)
             if not ours:
                 raise gone(self._address.shown)
         except BaseException:

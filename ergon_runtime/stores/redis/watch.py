@@ -17,7 +17,7 @@ from redis.exceptions import TimeoutError as Silence
 
 from ergon_runtime.errors import StoreError
 from ergon_runtime.stores.bell import Bell
-from ergon_runtime.stores.redis.faults import is_passing
+from ergon_runtime.stores.redis.faults import is_passing, understood
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,8 @@ class Watch:
             try:
                 client = await self._connect()
                 try:
-                    await self._hear(client)
+                    with understood():
+                        await self._hear(client)
                 finally:
                     await client.aclose()
             except (RedisError, OSError, StoreError) as error:
