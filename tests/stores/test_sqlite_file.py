@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from ergon_runtime.core.flows import FlowQuery
+from ergon_runtime.core.flows import ClaimRequest, FlowQuery
 from ergon_runtime.errors import SchemaMismatch, StoreCorrupt, StoreUnavailable
 from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore
 from ergon_runtime.stores.sqlite.schema import APPLICATION_ID, VERSION
 from tests.stores.files import READ_ONLY, create_a, nothing, raw, using
-from tests.stores.harness import new
+from tests.stores.harness import LANE, new
 
 # The file
 
@@ -244,3 +244,32 @@ def test_reading_alone_works_where_nothing_may_be_written(folder_mode: int) -> N
                 using(SQLiteStore(path), create_a)
             using(SQLiteStore(path, READ_ONLY), look)
         Path(folder).chmod(0o755)
+
+
+def change(path: Path, statement: str) -> None:
+    conn = raw(path)
+    conn.execute(statement)
+    conn.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM meta WHERE key = 'store_id'",
+        "DELETE FROM input",
+        "UPDATE flow SET lane = CAST(x'ff' AS TEXT)",
+        "ALTER TABLE flow RENAME fingerprint TO print",
+        "DROP TABLE wait",
+    ],
+)
+def test_damage_that_sqlite_does_not_see_is_corrupt(tmp_path: Path, statement: str) -> None:
+    using(SQLiteStore(tmp_path / "s.db"), create_a)
+    change(tmp_path / "s.db", statement)
+
+    async def read(store: SQLiteStore) -> None:
+        await store.identity()
+        await store.list(FlowQuery())
+        await store.claim(ClaimRequest("w", 1000, 1, (LANE,)))
+
+    with pytest.raises(StoreCorrupt, match=r"damaged.*restore a backup"):
+        using(SQLiteStore(tmp_path / "s.db"), read)

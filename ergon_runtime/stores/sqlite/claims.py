@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ergon_runtime.core.flows import SUSPECT, Claim, ClaimRequest, Lease
+from ergon_runtime.errors import StoreCorrupt
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.sqlite import rows
 from ergon_runtime.stores.sqlite.mailboxes import Mailboxes
@@ -67,8 +68,10 @@ def look(conn: sqlite3.Connection, request: ClaimRequest, now: int) -> Sight:
 def take(
     conn: sqlite3.Connection, flow: str, request: ClaimRequest, token: str, now: int, mailboxes: Mailboxes
 ) -> Claim:
-    """Give a flow to the worker."""
+    """Give a flow to the worker. Raises StoreCorrupt if its input is gone."""
     row = conn.execute(rows.CLAIMED, (flow,)).fetchone()
+    if row is None:
+        raise StoreCorrupt(f"flow {flow} is damaged: its input is gone; stop all workers, and restore a backup")
     claim = rows.claimed(Lease(flow, token), row, now, mailboxes.visible(flow))
     lease = (token, request.worker, request.lease, now + request.lease, request.alone)
     conn.execute(_TAKE, (*lease, claim.started, claim.recoveries, claim.deaths, flow))

@@ -26,6 +26,8 @@ _CORRUPT = {
     "CORRUPT": "is damaged; stop all workers, keep a copy, and restore a backup",
 }
 
+_DAMAGED = ("Could not decode to UTF-8", "no such table", "no such column")
+"""What Python says of text that is none, and SQLite of tables that are not ours any more: their codes say less."""
 _WRITING = {"SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_DIR_FSYNC"}
 
 
@@ -47,6 +49,8 @@ def explain(error: sqlite3.Error, path: str) -> StoreError:
         return StoreUnavailable(f"store {path} {_held(pid)} ({error})")
     if kind in _UNAVAILABLE:
         return StoreUnavailable(f"store {path} {_UNAVAILABLE[kind]} ({error})")
+    if str(error).startswith(_DAMAGED):
+        kind = "CORRUPT"
     if kind in _CORRUPT:
         return StoreCorrupt(f"{path} {_CORRUPT[kind]} ({error})")
     return StoreError(f"store {path} failed in an unforeseen way ({error}); please report this")

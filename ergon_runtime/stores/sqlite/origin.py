@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from ergon_runtime.errors import StoreIsBackup
+from ergon_runtime.errors import StoreCorrupt, StoreIsBackup
 from ergon_runtime.stores.sqlite import schema
 
 _KEY = "backup_of"
@@ -40,5 +40,5 @@ def _id(path: str) -> str | None:
     try:
         with closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", uri=True)) as conn:
             return schema.meta(conn, "store_id")
-    except (sqlite3.Error, TypeError):
+    except (sqlite3.Error, StoreCorrupt):
         return None

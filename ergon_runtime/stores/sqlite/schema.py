@@ -107,7 +107,7 @@ def check_writer(conn: sqlite3.Connection, path: str) -> None:
     """Raises SchemaMismatch if this Ergon is too old for the store, StoreCorrupt if nothing says how old it may be."""
     try:
         needed = int(meta(conn, "min_writer"))
-    except (TypeError, ValueError):
+    except (StoreCorrupt, TypeError, ValueError):
         said = f"{path} is damaged: it does not say which Ergon may write it; keep a copy, and restore a backup"
         raise StoreCorrupt(said) from None
     if needed > VERSION:
@@ -117,8 +117,11 @@ def check_writer(conn: sqlite3.Connection, path: str) -> None:
 
 
 def meta(conn: sqlite3.Connection, key: str) -> str:
-    """A fact about the store: `store_id`, `hash_seed`, `min_writer`."""
-    value: str = conn.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0]
+    """A fact about the store: `store_id`, `hash_seed`, `min_writer`. Raises StoreCorrupt if it is gone."""
+    row = conn.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        raise StoreCorrupt(f"the store is damaged: its {key} is gone; stop all workers, and restore a backup")
+    value: str = row[0]
     return value
 
 
