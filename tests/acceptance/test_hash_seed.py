@@ -13,11 +13,15 @@ from ergon_runtime import open_store
 from tests.acceptance.processes import shop
 
 FLOWS = """
-from ergon_runtime import flow
+from ergon_runtime import flow, step
+
+@step
+async def same(text: str) -> str:
+    return text
 
 @flow
 async def ordered() -> list[str]:
-    return list({str(n) for n in range(50)})
+    return [await same(text) for text in {str(n) for n in range(50)}]
 """
 ORDER = "import json; print(json.dumps(list({str(n) for n in range(50)})))"
 

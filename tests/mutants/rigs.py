@@ -57,7 +57,7 @@ def judge(folder: Path, killer: str) -> Verdict:
     return _read(process.returncode, output, tests=tests)
 
 
-_PYTEST = ("pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=short", "--timeout=120")
+_PYTEST = ("pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=short", "--timeout=60")
 
 
 def _read(code: int, output: str, *, tests: bool) -> Verdict:

@@ -28,6 +28,16 @@ async def test_r7_message_on_a_channel_waited_on_makes_due_at_once(b: Bench) -> 
 
 
 @on_each_store
+async def test_r7_message_makes_a_flow_due_at_once_whose_timeout_is_later(b: Bench) -> None:
+    held = await b.begin("a")
+    await held.listen("signal:go", due=b.clock.now + 500)
+    b.clock.now += 5
+    assert await b.store.send(signal("go"))
+    assert (await b.row()).due == b.clock.now
+    assert await b.claimed() == ["a"]
+
+
+@on_each_store
 async def test_r7_other_mail_never_makes_due(b: Bench) -> None:
     await b.waiting("a", "signal:go")
     await b.store.send(signal("stop", to="a"))

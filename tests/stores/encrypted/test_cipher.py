@@ -35,6 +35,12 @@ def test_payload_comes_back_at_its_place(kind: bytes, owner: str, which: str, pa
         assert cipher().decrypt(spot, cipher().encrypt(spot, payload)) == payload
 
 
+def test_each_flow_and_each_name_has_a_key_of_its_own() -> None:
+    one, nonce = cipher(), bytes(12)
+    texts = {one._derived("k1", named, owner).encrypt(nonce, b"", None) for named in (False, True) for owner in "ab"}
+    assert len(texts) == 4
+
+
 def test_payload_at_any_other_place_is_not_taken() -> None:
     spots = [Spot(kind, *names) for kind, names in product(KINDS, [("a", ""), ("a", "1"), ("a1", ""), ("", "a1")])]
     for one, other in product(spots, spots):

@@ -78,6 +78,16 @@ async def test_store_itself_sees_no_payload(p: Pair) -> None:
 
 
 @pair
+async def test_message_sent_by_a_commit_is_encrypted_and_read(p: Pair) -> None:
+    await p.old.create(new("b"))
+    held = await p.bench().begin("a")
+    await held.commit(sends=(mail("b", CANCEL, body=b"secret"),))
+    ours, theirs = [(await p.bench(store).take("b", lease=0)).claim.mail for store in (p.old, p.plain)]
+    assert [message.body for message in ours] == [b"secret"]
+    assert [key_of(message.body) for message in theirs] == ["k1"]
+
+
+@pair
 async def test_names_and_numbers_stay_readable(p: Pair) -> None:
     await p.bench().waiting("a", "signal:go")
     ours, theirs = await row_of(p.old), await row_of(p.plain)
