@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import BusyLoadingError, ResponseError
 
 from ergon_runtime.errors import ConfigError
 from ergon_runtime.stores.redis.faults import understood
@@ -66,8 +66,10 @@ class Guarantees:
 
 
 async def read(client: Redis) -> Guarantees:
-    """Ask the server. Raises RedisError."""
+    """Ask the server. Raises RedisError, also while it loads its data: until then it says that it appends nothing."""
     about, memory, persistence = [await info(client, section) for section in ("server", "memory", "persistence")]
+    if persistence.get("loading"):
+        raise BusyLoadingError("LOADING the server reads its data from disk")
     return Guarantees(
         version=str(about.get("redis_version", "")),
         run_id=str(about.get("run_id", "")),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
+from redis.asyncio import Redis
+from redis.exceptions import BusyLoadingError
 
-from ergon_runtime.errors import ConfigError
-from ergon_runtime.stores.redis.guarantees import SAID, Guarantees, Tier
+from ergon_runtime.errors import ConfigError, StoreUnavailable
+from ergon_runtime.stores.redis.faults import translate
+from ergon_runtime.stores.redis.guarantees import SAID, Guarantees, Tier, read
 from tests.redis_server import Server
 from tests.stores.redis.servers import command, opened, run, server
 
@@ -61,6 +65,21 @@ def test_server_that_may_lose_much_is_taken_if_that_is_allowed(
     with pytest.raises(ConfigError, match=said):
         durability(told, allow_volatile=False)
     assert durability(told, allow_volatile=True) == SAID[tier]
+
+
+def test_server_that_is_loading_its_data_is_waited_for_and_not_called_volatile() -> None:
+    class Loading:
+        async def info(self, section: str) -> dict[str, int]:
+            return {"loading": 1, "aof_enabled": 0} if section == "persistence" else {}
+
+    async def ask() -> None:
+        await read(cast(Redis, Loading()))
+
+    with pytest.raises(BusyLoadingError) as raised:
+        run(ask)
+    error = translate(raised.value, "redis://here")
+    assert type(error) is StoreUnavailable
+    assert "still loading its data; wait" in str(error)
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random"])
