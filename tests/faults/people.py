@@ -216,7 +216,7 @@ async def very_long(told: str = "") -> str:
     return await work(told, seconds=4)
 
 
-@scenario(fault_very_long, ends={"f": completed("very_long(plain())")}, workers=2, delicate=True)
+@scenario(fault_very_long, ends={"f": completed("very_long(plain())")}, workers=2, longest=4, delicate=True)
 async def worker_outlived(person: Person) -> None:
     """Whoever lost the flow finds that another runs the same step."""
     await person.start(fault_very_long())

@@ -71,6 +71,8 @@ class Scenario:
     workers: int = 1
     concurrency: int = 10
     residents: int = 100
+    longest: float = 1.0
+    """Seconds that its longest step takes: that much is lost with a worker."""
     check: Callable[[World], str | None] | None = None
     """Says what else is wrong in the end."""
 

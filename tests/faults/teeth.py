@@ -19,13 +19,14 @@ from tests.simulation.mutants import MUTANTS
 
 def notice(mutant: Mutant, scenarios: Iterable[Scenario], stride: int = 1) -> str | None:
     """What the first run says that notices a mutant; None if none does."""
-    for scenario in scenarios:
-        with mutant.grow():
-            plain = plain_run(scenario, "memory")
-            if plain.problems:
-                return f"{scenario.name}, without faults: {plain.problems[0]}"
-            for faults in singles(plain, stride):
-                if (failure := one(plain, faults)) is not None:
+    with mutant.grow():
+        plain = [plain_run(scenario, "memory") for scenario in scenarios]
+        for world in plain:
+            if world.problems:
+                return f"{world.scenario.name}, without faults: {world.problems[0]}"
+        for world in plain:
+            for faults in singles(world, stride):
+                if (failure := one(world, faults)) is not None:
                     return str(failure).split("\n")[0]
     return None
 

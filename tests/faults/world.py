@@ -107,14 +107,15 @@ class World:
         """Seconds that the fault at a call may cost: a flow that is lost is taken over within one and a half leases."""
         if call > len(self.calls):
             return 0.0
+        least = 1 + self.scenario.longest
         lease = OPERATOR_LEASE / 1000 if self.calls[call - 1].startswith("person") else LEASE
         match self.faults[call]:
             case Mode.REFUSED:
-                return 2.0
+                return least
             case Mode.UNANSWERED | Mode.DEAD_BEFORE | Mode.DEAD_AFTER:
-                return 2 + 1.5 * lease
+                return least + 1.5 * lease
             case Mode.LATE | Mode.SILENT | Mode.SLOW | Mode.PAUSED:
-                return 2 + 3.5 * lease
+                return least + 3.5 * lease
 
     def number(self, process: Process, name: str) -> Mode | None:
         """Count a call; what is planned for it."""
