@@ -343,7 +343,7 @@ def _key_sources(value: _Value) -> tuple[str, ...]:
     placed: list[str] = []
     for item in items:
         if not isinstance(item, str) or not all(map(str.strip, item.partition("="))):
-            expected = 'a list, as in ["k2=env:ERGON_KEY", "k1=keys/k1"]'
+            expected = 'a list, as in ["k2=env:SHOP_KEY", "k1=keys/k1"]'
             raise ConfigError(f"{value.origin}: crypto.keys must be {expected}")  # not what it is: that may be a key
         key, _, place = item.partition("=")
         inline = place.strip().startswith("env:") or re.fullmatch("[0-9a-fA-F]{64}", place.strip())

@@ -63,6 +63,8 @@ async def copy(
     keys = keys_of(config)
     async with _source(source, keys) as one:
         writing = None if decrypt else keys
+        if keys is not None:
+            note(f"the copy is encrypted with key {keys.active!r}" if writing else "the copy is not encrypted")
         opening = open_store(target, allow_volatile=config.allow_volatile, unfinished=True, keys=writing)
         async with opening as other, _told(state) as bars:
             copied = await copy_store(one, other, lambda what, total, done: bars[what].tell(done, total))

@@ -304,7 +304,7 @@ def test_load_keys_from_environment_beat_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("written", ['"k1=env:A"', "[1]", '["c0ffee"]', '["=c0ffee"]', '["k1="]'])
 def test_load_keys_that_make_no_sense_are_refused_and_not_shown(tmp_path: Path, written: str) -> None:
     said = refusal(tmp_path, f"[crypto]\nkeys = {written}")
-    assert said == 'ergon.toml: crypto.keys must be a list, as in ["k2=env:ERGON_KEY", "k1=keys/k1"]'
+    assert said == 'ergon.toml: crypto.keys must be a list, as in ["k2=env:SHOP_KEY", "k1=keys/k1"]'
 
 
 def test_config_shown_has_no_key_that_was_put_into_it(tmp_path: Path) -> None:
