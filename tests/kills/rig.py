@@ -109,7 +109,7 @@ class Rig:
                 self.done["stops"] += 1
                 if doom.point is not None:
                     self.struck[doom.point.partition(":")[0]] += 1
-                await asyncio.sleep(1.4 * self.settings.lease)
+                await asyncio.sleep(2 * self.settings.lease)  # its flows are taken over meanwhile
                 self.staff.send(hand, signal.SIGCONT)
                 await _first(hand, doom.after, stops=False)
                 doom = replace(doom, end=self.draw.choice(("kill", "drain")))
@@ -242,7 +242,7 @@ async def play(made: Rig, *others: Awaitable[object]) -> Findings:
 
 def draw_doom(draw: random.Random, store: str) -> Doom:
     """What the next worker meets."""
-    end = draw.choices(("kill", "stop", "drain"), (80, 10, 10))[0]
+    end = draw.choices(("kill", "stop", "drain"), (75, 15, 10))[0]
     if draw.random() < 0.4:
         point = None
     elif end == "drain":
