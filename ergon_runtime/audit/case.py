@@ -13,6 +13,7 @@ from typing import TypeAlias
 from ergon_runtime.core.entries import ChildCreated, Forked, LifeMarker, Recorded, unpack
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.core.heartbeats import read_note
+from ergon_runtime.core.history import History
 from ergon_runtime.stores.records import FlowRecord
 
 
@@ -49,6 +50,8 @@ class Case:
     own: tuple[InLife, ...]
     """What the flow has recorded itself: the journal of a fork begins with another's."""
     unreadable: tuple[str, ...]
+    history: History
+    """The journal from the flow's base on, as a worker loads it."""
     children: Mapping[str, FlowRow]
     """The flows that name this one as their parent, and those that it has made, by id."""
     cancelled: frozenset[str] = frozenset()
@@ -61,7 +64,7 @@ class Case:
     @property
     def life(self) -> int:
         """The present one."""
-        return self.entries[-1].life if self.entries else 1
+        return self.history.life
 
     @property
     def incomplete(self) -> bool:
@@ -125,4 +128,7 @@ def make_case(
             first = len(entries)
         entries.append(InLife(life, epoch, found))
     everything = tuple(entries)
-    return Case(record, tuple(journal), now, everything, everything[first:], tuple(unreadable), children, cancelled)
+    row = record.row
+    history = History((each.record for each in everything if each.record.seq >= row.base), row.origin)
+    own = everything[first:]
+    return Case(record, tuple(journal), now, everything, own, tuple(unreadable), history, children, cancelled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ergon_runtime.audit.case import Case, Check
-from ergon_runtime.core.entries import CancelReceived, Outcome, Retried
+from ergon_runtime.core.entries import CancelReceived, Outcome
 from ergon_runtime.core.flows import CANCEL, Status, lane, queue_of
 from ergon_runtime.core.heartbeats import read_note
 
@@ -48,9 +48,9 @@ def _waiting(case: Case) -> Iterator[str]:
     row = case.row
     if row.status is Status.WAITING and row.due is None and not case.record.waits:
         yield "it waits for nothing"
-    last = case.entries[-1].record.entry if case.entries else None
-    if row.status is Status.WAITING and isinstance(last, Retried) and (row.due is None or row.due > last.due):
-        yield f"it is to be retried at {last.due}, and is due at {row.due}"
+    begins = case.history.begins
+    if row.status is Status.WAITING and case.history.delayed and (row.due is None or row.due > begins):
+        yield f"it is to be retried at {begins}, and is due at {row.due}"
 
 
 def _consumed(case: Case) -> Iterator[str]:

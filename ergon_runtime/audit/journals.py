@@ -17,11 +17,13 @@ from ergon_runtime.core.entries import (
     Forked,
     LifeMarker,
     Retried,
+    SignalReceived,
     Started,
     StepBegun,
     StepEnded,
     TimerFired,
 )
+from ergon_runtime.core.history import is_delivered
 
 _RESTORE = "restore a backup, or fork the flow from before that entry"
 _REPORT = "a replay may diverge: look with `ergon replay`, and please report it"
@@ -82,6 +84,17 @@ def _keys(case: Case) -> Iterator[str]:
     for (life, kind, key), times in seen.items():
         if times > 1:
             yield f"{kind} {key} is recorded {times} times in life {life}"
+
+
+def _signals(case: Case) -> Iterator[str]:
+    """One that came behind another completion might meet no wait."""
+    completed = set[int]()
+    for each in case.entries:
+        entry, commit = each.record.entry, each.record.commit
+        if isinstance(entry, SignalReceived) and commit in completed:
+            yield f"signal {entry.key} is not the first completion of its commit (entry {each.record.seq})"
+        if is_delivered(entry):
+            completed.add(commit)
 
 
 def _tries(case: Case) -> Iterator[str]:
@@ -153,6 +166,7 @@ JOURNALS = (
     Check("E3", _times, _REPORT),
     Check("C1", _commits, _REPORT),
     Check("L3", _keys, _REPORT),
+    Check("E7", _signals, _REPORT),
     Check("T2", _tries, _REPORT),
     Check("M1", _lives, _RESTORE),
     Check("M1", _base, _RESTORE),

@@ -101,6 +101,11 @@ def signal_twice(world: World) -> None:
     world.append("waiter", SignalReceived("x", 160, "d", "x", "m", "1"))
 
 
+def signal_behind(world: World) -> None:
+    world.append("waiter", SignalReceived("y", 160, "d", "y", "y", "1"))
+    world.commits["waiter"][-1] -= 1
+
+
 def kept_under_no_name(world: World) -> None:
     world.kept.append(numbered(71, "child:x", "k"))
     world.names.append(NameRecord("child:x", "k", 5))
@@ -169,6 +174,7 @@ PLANTS: tuple[tuple[str, str, str | None, Plant], ...] = (
     ("a timer too early", "E3", "done", lambda w: w.entry("done", 3, due=201)),
     ("commits out of order", "C1", "done", lambda w: w.commits.__setitem__("done", [1, 2, 4, 3, 5, 6])),
     ("a key twice", "L3", "done", lambda w: w.entry("done", 2, key="charge")),
+    ("a signal behind another", "E7", "waiter", signal_behind),
     ("tries that do not count up", "T2", "parent/far", tries_backwards),
     ("a try after the end", "T2", "done", try_after_end),
     ("a life left out", "M1", "again", lambda w: w.entry("again", 2, life=3)),
