@@ -1,15 +1,12 @@
 """The memory store is the model: random operations on it and on another store must answer alike and leave equal stores.
 
 Both have one clock and draw equal tokens. After every step both are equal, keep the rules that the audit knows, and
-their indexes and side tables fit. Without ERGON_TEST_EXAMPLES the histories are always the same; with it there are so
-many new ones, of ERGON_TEST_STEPS steps each:
-
-    ERGON_TEST_EXAMPLES=2000 python -m pytest tests/stores/test_state_machine.py
+their indexes and side tables fit. The histories here are always the same; `python -m tests.stores.run_state_machine`
+runs others, and longer.
 """
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -301,10 +298,9 @@ class OnRedis(TwoStores):
 
 TestOnSQLite, TestOnRedis = OnSQLite.TestCase, OnRedis.TestCase
 TestOnSQLite.settings = TestOnRedis.settings = settings(
-    max_examples=int(os.environ.get("ERGON_TEST_EXAMPLES", "60")),
-    stateful_step_count=int(os.environ.get("ERGON_TEST_STEPS", "50")),
+    max_examples=60,
+    stateful_step_count=50,
     deadline=None,
-    derandomize="ERGON_TEST_EXAMPLES" not in os.environ,
-    print_blob=True,
+    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
