@@ -53,7 +53,7 @@ class Case:
     history: History
     """The journal from the flow's base on, as a worker loads it."""
     children: Mapping[str, FlowRow]
-    """The flows that name this one as their parent, and those that it has made, by id."""
+    """The flows that name this one as their parent, by id."""
     cancelled: frozenset[str] = frozenset()
     """Those of its children that were sent a cancel."""
 

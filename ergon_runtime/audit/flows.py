@@ -8,6 +8,7 @@ from ergon_runtime.audit.case import Case, Check
 from ergon_runtime.core.entries import CancelReceived, Outcome
 from ergon_runtime.core.flows import CANCEL, Status, lane, queue_of
 from ergon_runtime.core.heartbeats import read_note
+from ergon_runtime.core.payloads import reason_against
 
 _RESTORE = "restore a backup, or fork the flow from before"
 
@@ -36,7 +37,7 @@ def _result(case: Case) -> Iterator[str]:
 def _why(case: Case) -> Iterator[str]:
     row = case.row
     why: object = read_note(row.note).get("why")
-    if row.status is Status.BLOCKED and not isinstance(why, dict):
+    if row.status is Status.BLOCKED and not isinstance(why, dict) and reason_against(row.note) is None:
         yield "it is blocked, and does not say why"
     if row.fingerprint is not None and row.status is not Status.BLOCKED:
         yield f"it is {row.status}, and passed over by the code {row.fingerprint}"
