@@ -35,14 +35,15 @@ _CIPHERS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where a payload belongs: of which kind, whose it is (a flow's id, or a channel), and which of those."""
+    """Where a payload belongs: of which kind, whose it is (a flow's id, or a channel), and which of those. Arguments
+    are those of a flow type."""
 
     kind: bytes
     owner: str
     which: str = ""
 
     def __str__(self) -> str:
-        which = f" {self.which}" if self.which else ""
+        which = f" {self.which}" if self.which and self.kind != ARGS else ""
         return f"the {_WHAT[self.kind]}{which} of {'channel' if self.kind == NAMED else 'flow'} {self.owner}"
 
 

@@ -25,7 +25,7 @@ class Payloads:
     # --- to the store
     def new_flow(self, flow: NewFlow) -> NewFlow:
         """A flow to create."""
-        return replace(flow, args=self._encrypt(Spot(ARGS, flow.id), flow.args))
+        return replace(flow, args=self._encrypt(Spot(ARGS, flow.id, flow.type), flow.args))
 
     def commit(self, commit: Commit, creates: tuple[NewFlow, ...]) -> Commit:
         """A commit; the flows that it creates are `creates`, encrypted already."""
@@ -49,11 +49,9 @@ class Payloads:
             case JournalPart(flow, start, entries):
                 return JournalPart(flow, start, self._entries(flow, start, entries))
             case FlowRecord(row):
-                flow = row.id
-                args, result, note = self._to(ARGS, flow, row.args), row.result, row.note
-                row = replace(
-                    row, args=args or b"", result=self._to(RESULT, flow, result), note=self._to(NOTE, flow, note)
-                )
+                flow, result, note = row.id, self._to(RESULT, row.id, row.result), self._to(NOTE, row.id, row.note)
+                args = self._encrypt(Spot(ARGS, flow, row.type), row.args)
+                row = replace(row, args=args, result=result, note=note)
                 return _each_message(replace(piece, row=row), lambda message: self._message_to(flow, message))
             case Numbered(number, message):
                 return Numbered(number, self._message_to(None, message))
@@ -66,7 +64,7 @@ class Payloads:
         flow = claim.lease.flow
         return replace(
             claim,
-            args=self._decrypt(Spot(ARGS, flow), claim.args),
+            args=self._decrypt(Spot(ARGS, flow, claim.type), claim.args),
             mail=self.mail(flow, claim.mail),
             note=self._from(NOTE, flow, claim.note),
         )
@@ -75,15 +73,15 @@ class Payloads:
         """A flow for readers."""
         return replace(
             row,
-            args=self._decrypt(Spot(ARGS, row.id), row.args),
+            args=self.args(row),
             result=self._from(RESULT, row.id, row.result),
             note=self._from(NOTE, row.id, row.note),
             aside=self.mail(row.id, row.aside),
         )
 
-    def args(self, flow: str, stored: bytes) -> bytes:
-        """A flow's arguments."""
-        return self._decrypt(Spot(ARGS, flow), stored)
+    def args(self, row: FlowRow) -> bytes:
+        """A flow's arguments. They are bound to its type, so they do not go to other code."""
+        return self._decrypt(Spot(ARGS, row.id, row.type), row.args)
 
     def journal(self, flow: str, start: int, rows: Iterable[bytes]) -> list[bytes]:
         """Journal entries from this sequence on."""

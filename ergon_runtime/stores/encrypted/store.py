@@ -134,7 +134,7 @@ class EncryptedStore:
                 there = await self._inner.get(conflict.flow_id)
                 if there is None:
                     raise
-                args = self._payloads.args(there.id, there.args)
+                args = self._payloads.args(there)
                 before, same = encrypted, {flow.id for flow in flows if flow.args == args} & {there.id}
                 encrypted = tuple(replace(flow, args=there.args) if flow.id in same else flow for flow in encrypted)
                 if encrypted == before:  # they are not equal, or more than they is not

@@ -158,6 +158,17 @@ async def test_c1_commit_sent_again_is_answered_as_before(p: Pair) -> None:
 
 
 @pair
+async def test_arguments_of_a_flow_whose_type_was_changed_are_not_taken(p: Pair) -> None:
+    await p.old.create(new("a", args=b"1"))
+    row = p.plain.state.flows["a"]
+    row.flow = replace(row.flow, type="U")
+    for args in ((await row_of(p.old)).args, (await p.bench().take("a")).claim.args):
+        assert "the arguments of flow a is not what was written" in (reason_against(args) or "")
+    with pytest.raises(Conflict):
+        await p.old.create(new("a", args=b"1", type="U"))
+
+
+@pair
 async def test_rows_that_were_exchanged_are_not_taken(p: Pair) -> None:
     for flow in ("a", "b"):
         await (await p.bench().begin(flow, args=flow.encode())).commit(b"1", b"2", note=flow.encode())
