@@ -17,6 +17,7 @@ from pathlib import Path
 from ergon_runtime.core.flows import ClaimRequest, Commit, FlowQuery, Status
 from ergon_runtime.errors import LeaseLost, StoreCorrupt, StoreError, StoreUnavailable
 from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore
+from ergon_runtime.stores.sqlite.connection import Synchronous
 from tests.stores.harness import LANE, new
 from tests.stores.sqlite.sound import Unsound, check_store
 from tests.stores.sqlite.syscalls import READING, faulty
@@ -29,18 +30,16 @@ class Disk:
     """Fails at a call, until it is well again."""
 
     def __init__(self, number: int, manner: str) -> None:
-        self.number, self.manner, self.well = number, manner, False
+        self.number, self.manner = number, manner
+        self.well = self.failed = False
 
     def __call__(self, call: int, name: str) -> int:
-        if self.well:
+        if self.well or call < self.number or (call > self.number and self.manner != "dead"):
             return 0
-        match self.manner:
-            case "eio":
-                return errno.EIO if call == self.number else 0
-            case "enospc":
-                return errno.ENOSPC if call == self.number and name not in READING else 0
-            case _:
-                return errno.EIO if call >= self.number else 0
+        if self.manner == "enospc" and name in READING:
+            return 0
+        self.failed = True
+        return errno.ENOSPC if self.manner == "enospc" else errno.EIO
 
 
 class Life:
@@ -52,14 +51,17 @@ class Life:
         self.entries: dict[str, int] = {}
         self.ended: set[str] = set()
 
-    async def live(self) -> None:
+    def note(self) -> None:
+        """Something has been acknowledged."""
+
+    async def live(self, synchronous: str = "normal") -> None:
         """Two handles after each other. Raises nothing but StoreError, and after an error goes on with what is next."""
         for turn in range(2):
             with suppress(StoreError):
-                async with opened(self.path) as store:
+                async with opened(self.path, synchronous) as store:
                     with suppress(StoreError):
                         await self._session(store, turn)
-                    if self.disk(self.disk.number, "write"):
+                    if self.disk.failed and not self.disk.well:
                         await self._recover(store)
 
     async def _recover(self, store: SQLiteStore) -> None:
@@ -76,6 +78,7 @@ class Life:
             *(store.create(new(name, args=b"a" * 5000)) for name in names), return_exceptions=True
         )
         self.created |= {name for name, done in zip(names, made, strict=True) if self._done(done)}
+        self.note()
         with suppress(StoreError):
             await store.list(FlowQuery())
         claims = (await store.claim(ClaimRequest("w", 60_000, 10, (LANE,)))).claims
@@ -84,6 +87,7 @@ class Life:
             first = Commit(f"{flow}/1", claim.lease, claim.head, claim.length, 60_000, entries=(b"e" * 3000,))
             if self._done(await settled(store.commit(first))):
                 self.entries[flow] = claim.length + 1
+                self.note()
                 last = Commit(
                     *(f"{flow}/2", claim.lease, first.id, claim.length + 1, 60_000),
                     status=Status.COMPLETED,
@@ -92,6 +96,7 @@ class Life:
                 )
                 if self._done(await settled(store.commit(last))):
                     self.ended.add(flow)
+                    self.note()
 
     def _done(self, end: object) -> bool:
         """Whether it was done. Raises Unsound for an error that a fault of the disk must not be."""
@@ -125,10 +130,13 @@ class Life:
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncGenerator[SQLiteStore]:
-    store = SQLiteStore(path, SQLiteOptions(synchronous="normal", patience=0.05))
+async def opened(path: Path, synchronous: str = "normal") -> AsyncGenerator[SQLiteStore]:
+    level: Synchronous = "full" if synchronous == "full" else "normal"
+    store = SQLiteStore(path, SQLiteOptions(synchronous=level, patience=0.05))
     await store.open()
     try:
+        if synchronous == "off" and store._opened is not None:  # no store of ours is as careless
+            await store._opened.connections[1].run(lambda conn: conn.execute("PRAGMA synchronous = OFF"))
         yield store
     finally:
         await store.close()

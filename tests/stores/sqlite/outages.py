@@ -1,8 +1,8 @@
 """A disk without room under a worker that runs flows: nothing fails, nothing is counted, and it goes on by itself.
 
 An outage begins after so much has been written, in one of four ways: `pages`, SQLite's own limit of a file's pages;
-`space`, each write of SQLite fails with ENOSPC; `files`, the process may not let its files grow (RLIMIT_FSIZE); `disk`, a
-file system of its own is full, which only root can make.
+`space`, each write of SQLite fails with ENOSPC; `files`, the process may not let its files grow (RLIMIT_FSIZE); `disk`,
+a file system of its own is full, which only root can make.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import errno
 import os
 import resource
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
@@ -98,6 +99,7 @@ def outage(kind: str, path: Path, disk: Disk, budget: int) -> Generator[None]:
 
                 stack.enter_context(faulty(full))
             case "files":
+                sys.dont_write_bytecode = True  # Python would leave half of it
                 before = resource.getrlimit(resource.RLIMIT_FSIZE)
                 sizes = [place.stat().st_size for place in (path, Path(f"{path}-wal"), Path(f"{path}-shm"))]
                 resource.setrlimit(resource.RLIMIT_FSIZE, (max(sizes) + budget * PAGE, before[1]))

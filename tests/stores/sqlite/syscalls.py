@@ -1,7 +1,7 @@
 """System calls that SQLite makes on files, with a fault at the one that a rig names.
 
-SQLite lets its calls be replaced (`xSetSystemCall`), which is done here by ctypes for the whole process, and undone. The
-calls are those of whatever SQLite this Python has; `fsync` cannot be replaced.
+SQLite lets its calls be replaced (`xSetSystemCall`), which is done here by ctypes for the whole process, and undone.
+The calls are those of whatever SQLite this Python has; `fsync` cannot be replaced.
 """
 
 from __future__ import annotations

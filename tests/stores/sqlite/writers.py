@@ -1,15 +1,16 @@
-"""A process of the rigs that writes to a store as a worker does, group after group, until it is told to stop.
+"""A process of the load rig that writes to a store as a worker does, group after group, until it is told to stop.
 
     python -m tests.stores.sqlite.writers PATH NAME FLOWS [WISH]
 
-It runs FLOWS flows at a time from their creation to their end, prints `commits N` when its stdin is closed, and fails
-on any error but a lock that was held too long. WISH is the length of log, in bytes, from which it tries a checkpoint.
+It runs FLOWS flows at a time from their creation to their end, and prints `commits N checkpoints M` when its stdin is
+closed. WISH is the length of log, in bytes, from which it makes a checkpoint.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import sqlite3
 import sys
 
 from ergon_runtime.core.flows import Claim, ClaimRequest, Commit, NewFlow, Status
@@ -54,10 +55,17 @@ async def write(path: str, name: str, flows: int, stop: asyncio.Event) -> int:
 async def _main() -> None:
     path, name, flows, *wish = sys.argv[1:]
     if wish:
-        gate._WISH = int(wish[0])
+        gate._WISH = gate._NEED = int(wish[0])
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sys.stdin, stop.set)
-    print("commits", await write(path, name, int(flows), stop), flush=True)
+    checkpoints, empty = itertools.count(), gate._empty
+
+    def counted(conn: sqlite3.Connection) -> None:
+        next(checkpoints)
+        empty(conn)
+
+    gate._empty = counted
+    print("commits", await write(path, name, int(flows), stop), "checkpoints", next(checkpoints), flush=True)
 
 
 if __name__ == "__main__":
