@@ -12,8 +12,8 @@ from ergon_runtime.core.entries import ChildCreated, ChildEnded, Outcome, Record
 from ergon_runtime.core.flows import CANCEL, FlowQuery, FlowRow, Message, Send, Status
 from ergon_runtime.stores.contract import Store
 
-CHILDREN = 10_000
-"""Children of a flow that are looked at."""
+CHILDREN = 1000
+"""Children of a flow that are read at a time."""
 
 
 def unheard(records: Sequence[Recorded], *, detached: bool) -> list[ChildCreated]:
@@ -43,8 +43,14 @@ def _end(made: ChildCreated, child: FlowRow, at: int) -> ChildEnded:
 
 async def live_children(store: Store, flow_id: str) -> list[str]:
     """The ids of a flow's children that have not ended. Raises StoreError."""
-    rows = await store.list(FlowQuery(parent=flow_id, limit=CHILDREN))
-    return [row.id for row in rows if not row.status.ended]
+    found: list[str] = []
+    before: tuple[int, str] | None = None
+    while page := await store.list(FlowQuery(parent=flow_id, limit=CHILDREN, before=before)):
+        found += [row.id for row in page if not row.status.ended]
+        if len(page) < CHILDREN:
+            break
+        before = page[-1].created, page[-1].id
+    return found
 
 
 def cancels(children: Iterable[str], message_id: str) -> tuple[Send, ...]:
