@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +52,7 @@ _LINES = [
     "signal go 1",
     "cancel b",
     "export --all -o flows.jsonl",
-    "fork a --id c --yes",
+    "fork a --from opens_step --id c --yes",
     "store copy sqlite:///ergon.db sqlite:///copy.db",
     "store backup backup.db",
 ]
@@ -68,7 +69,7 @@ def life(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", _LIFE, *more],
         input="\n".join(_LINES),
         cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0", "PATH": ""},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
         capture_output=True,
         text=True,
     )
