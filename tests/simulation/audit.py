@@ -127,6 +127,7 @@ class Auditor:
         """At a commit that was applied; `row` is the flow before it."""
         flow = row.id
         self.stats["commits"] += 1
+        self.stats["signals set aside"] += len(commit.aside)
         entries = [unpack(entry, 0).entry for entry in commit.entries]
         for entry in entries:
             self.stats[f"entry {entry.kind}"] += 1

@@ -22,7 +22,7 @@ from ergon_runtime.core.entries import (
     StepEnded,
 )
 from ergon_runtime.core.faults import Fault, FaultKind
-from ergon_runtime.core.flows import FlowQuery, FlowRow
+from ergon_runtime.core.flows import CRASH_LOOP, SUSPECT, FlowQuery, FlowRow
 from ergon_runtime.stores.records import FlowRecord, JournalPart, Kind, Record
 from tests.simulation import programs
 from tests.simulation.books import kept as mail
@@ -54,7 +54,17 @@ def check(world: Simulation) -> None:
             _check_replay(world, row, each, traces)
         _check_children(world, row, rows)
     _check_mail(world, rows)
+    _check_suspects(world)
     check_store(world)
+
+
+def _check_suspects(world: Simulation) -> None:
+    """Who takes down one worker after the other, and nobody else does, is blocked for it (P5)."""
+    options = world.options
+    drained = options.codes > 1 or options.partial  # what is handed back counts from the start
+    alone = options.poison > SUSPECT + CRASH_LOOP and not (options.chaos or options.jumps or drained)
+    if alone and not world.auditor.stats["blocked crash_loop"]:
+        raise Bad(f"poison has taken down {options.poison} workers, and was not blocked (P5)")
 
 
 def check_store(world: Simulation) -> None:
@@ -169,6 +179,8 @@ def _check_children(world: Simulation, row: FlowRow, rows: dict[str, FlowRow]) -
     for entry in ended:
         _check_child_result(row, entry, rows)
     left = programs.abandoned & {entry.child for entry in created} - {entry.child for entry in ended}
+    if is_spinning(json.loads(row.args)["p"]):
+        left = set[str]()  # what was given up in the turn that spins was never recorded
     if kept := [child for child in left if (child, f"cancel {child}") not in world.auditor.told]:
         raise Bad(f"{row.id}: awaits of {kept} were cancelled, the children were not")
     if not row.status.ended:

@@ -6,6 +6,7 @@ when that while is over, workers with old code are drained. Some histories have 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ergon_runtime.engine import Engine
@@ -37,10 +38,10 @@ class Crew:
     def __init__(self, world: Simulation) -> None:
         self.world = world
         random, options = world.random, world.options
-        self.upgrades = sorted(random.uniform(0.5, 9) for _ in range(options.codes - 1))
-        self._rolling = random.choice([0.0, 8.0])
+        self.upgrades = sorted(random.uniform(0.5, 6) for _ in range(options.codes - 1))
+        self._rolling = random.choice([0.0, 4.0, 8.0])
         """How long old code still serves after an upgrade began."""
-        self.slots = [Slot(n) for n in range(random.choice([1, 2, 2, 3]))]
+        self.slots = [Slot(n) for n in range(random.choice([2, 3] if self.upgrades else [1, 2, 2, 3]))]
 
     def begin(self) -> None:
         """Start them all."""
@@ -120,9 +121,9 @@ class Crew:
             world.loop.call_later(world.random.randint(50, 1100) / 1000, self._trouble, slot, worker, process)
 
     def _outdated(self, slot: Slot) -> bool:
-        """Whether the code of a slot may not be used any more."""
-        newer = self.upgrades[slot.version :]
-        return bool(newer) and self.world.loop.now >= newer[0] + self._rolling
+        """Whether the code of a slot is to give way to newer one: at some time while that comes, then at once."""
+        since = self.world.loop.now - min(self.upgrades[slot.version :], default=math.inf)
+        return since >= self._rolling or (since >= 0 and self.world.random.random() < 0.3)
 
     async def _drain(self, slot: Slot, worker: RunningWorker, process: Process) -> None:
         world = self.world

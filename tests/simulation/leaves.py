@@ -54,7 +54,7 @@ async def slow(run: Run, kids: list[Kid], draw: Draw) -> None:
 
 @leaf()
 async def unfit(run: Run, kids: list[Kid], draw: Draw) -> None:
-    await call(run, draw, tries=draw.m, kind="unfit" if draw.y < 0.2 else "async")
+    await call(run, draw, tries=draw.m, kind="unfit" if draw.y < 0.5 else "async")
 
 
 @leaf()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from tests.simulation import mutants_claims as mutants_claims  # fills the table
 from tests.simulation import mutants_core as mutants_core  # fills the table
 from tests.simulation import mutants_dag as mutants_dag  # fills the table
 from tests.simulation import mutants_heartbeats as mutants_heartbeats  # fills the table

@@ -73,7 +73,7 @@ class Options:
 def options_of(seed: int, store: str = "memory") -> Options:
     """The options that a seed stands for."""
     dice = Random(seed)
-    poison = dice.choice([1, 2, 4, 6, 7, 12]) if seed % 7 == 3 else 0
+    poison = dice.choice([1, 2, 4, 7, 12, 12]) if seed % 7 == 3 else 0
     chaos = dice.choice([0, 1, 1, 3] if not poison else [0, 0, 1])
     return Options(
         seed,

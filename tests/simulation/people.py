@@ -54,8 +54,10 @@ class People:
         due = world.clock() + world.random.choice([0, 0, 2000])
         definition = value.definition
         args = definition.encode_arguments(value).encode()
+        priority = world.random.choice([5, 5, 5, 0, 9])
+        world.stats["flows of other priorities"] += priority != 5
         about = name, definition.name, definition.version, definition.lane, args, f"seed {name}"
-        world.core.create(NewFlow(*about, due=due, priority=world.random.choice([5, 5, 5, 0, 9])))
+        world.core.create(NewFlow(*about, due=due, priority=priority))
         self.roots.append(name)
 
     async def act(self) -> None:
@@ -65,7 +67,7 @@ class People:
             await asyncio.sleep(world.random.randint(100, 1500) / 1000)
             live = [row for row in world.core.list(FlowQuery(statuses=LIVE, limit=100_000)) if row.id in world.claims]
             live.sort(key=lambda row: row.id)
-            if world.loop.now > 3.5 and not live:
+            if world.loop.now > 3.5 and not live and world.random.random() < 0.4:
                 world.calm = min(world.calm, world.loop.now)
             if world.loop.now < world.calm:
                 self._disturb(live)
@@ -87,7 +89,7 @@ class People:
             self._signal(random.choice(live).id, random.choice([*SHARED, OWN, OWN]))
         rows = [row for root in self.roots if (row := self.world.core.get(root)) is not None]
         failed = [row for row in rows if self._can_retry(row)]
-        if failed and random.random() < 0.3 and "retries" not in self._without:
+        if failed and random.random() < 0.5 and "retries" not in self._without:
             row = random.choice(failed)
             if self.world.auditor.claims[row.id] < 40:
                 self.world.operators.retry(row)
@@ -120,6 +122,7 @@ class People:
         ended = [row for row in world.core.list(FlowQuery(limit=100_000)) if row.status.ended]
         for row in ended:
             world.journals(row.id)
+        self._kept = [send for send in self._kept if send.to is not None]  # names forget the ids that are old
         if not world.core.prune(before):
             return
         gone = {row.id: row for row in ended if world.core.get(row.id) is None}
@@ -127,7 +130,7 @@ class People:
         world.stats["flows pruned"] += len(gone)
         world.pruned |= gone
         world.pruned_mail += mail - Counter(kept(world.books.core))
-        self._kept = [send for send in self._kept if send.to is not None and send.to not in gone]
+        self._kept = [send for send in self._kept if send.to not in gone]
 
     def _all_live(self) -> list[FlowRow]:
         return self.world.core.list(FlowQuery(statuses=LIVE, limit=100_000))
@@ -155,7 +158,7 @@ class People:
         """Send a signal; now and then one that nobody can read, or the same one again."""
         world, random = self.world, self.world.random
         self._count += 1
-        unreadable = random.random() < 0.05 and "unreadable signals" not in self._without
+        unreadable = random.random() < 0.15 and "unreadable signals" not in self._without
         body = json.dumps(self._count if unreadable else f"p{self._count}").encode()
         send = Send(flow, Message(f"s{self._count}", f"signal:{name}", body))
         for _ in range(2 if random.random() < 0.1 else 1):
@@ -193,7 +196,7 @@ class People:
         world = self.world
         for row in live:
             kind = world_kind(row) if row.status is Status.BLOCKED else ""
-            own = kind in ("stuck", "spinning", "diverged") and world.stormy(0.2, "retries")
+            own = kind in ("stuck", "spinning") and world.stormy(0.5, "retries")
             if own or kind == "crash_loop":
                 world.operators.free(row)
         for name in world.operators.unfinished():

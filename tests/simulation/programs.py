@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -101,6 +102,8 @@ abandoned: set[str] = set()
 """Children that are not detached and whose only await was cancelled."""
 POISON = -1
 """The depth of the program that takes its worker down."""
+used: Counter[str] = Counter()
+"""How often each node was run."""
 problems: list[str] = []
 """What programs saw that no program may see."""
 
@@ -141,7 +144,12 @@ def build(seed: int, depth: int, code: Code) -> Callable[[Run, int], Awaitable[b
         kind = random.choice(INNER if left > 0 and random.random() < 0.8 else leaves)
         kids = [make(left - 1) for _ in range(random.randint(2, 3))] if kind in INNER else []
         draw = _draw(random)
-        return lambda run: NODES[kind](run, kids, draw)
+
+        def node(run: Run) -> Awaitable[None]:
+            used[kind] += 1
+            return NODES[kind](run, kids, draw)
+
+        return node
 
     body = make(depth)
     again = random.choice([0, 0, 0, 1, 2])

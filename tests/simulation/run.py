@@ -31,6 +31,21 @@ BATCH = 25
 """Seeds that a process runs at a time."""
 
 
+EXERCISED = {
+    "P1 lanes and priorities": ("workers that serve some lanes", "flows of other priorities"),
+    "P4 several codes": ("histories with three codes or more", "blocked diverged", "P4 other code tries"),
+    "P5 suspects": ("claims alone", "blocked crash_loop", "operators again"),
+    "S3 ids of signals": ("signals sent again", "prunes", "flows pruned"),
+    "S4 payloads that do not fit": ("signals set aside",),
+    "L5 spinning": ("blocked spinning",),
+    "T4 results that cannot be stored": ("T4 results that cannot be stored",),
+    "M1 forks": ("operators fork",),
+    "M1 adoptions": ("entry adopted",),
+    "as_completed": ("node completed",),
+    "several await one child": ("node shared_child", "node twice"),
+    "commits in a pipeline": ("histories with calls in pipelines", "commits in a pipeline", "pipelines cut"),
+}
+"""Rules that the simulation alone proves, and what shows that it does."""
 SPIN = 4000
 """Callbacks in one drain after which a flow spins; fewer than in earnest, to be quick."""
 
@@ -66,6 +81,8 @@ def tally(world: Simulation) -> Counter[str]:
     found["entries"] += sum(row.length for row in rows)
     found["step bodies"] += world.ledger.runs
     found["machines"] += len(world.traces)
+    found["histories with three codes or more"] += world.options.codes > 2
+    found["histories with calls in pipelines"] += world.options.pipelined
     for status in Status:
         found[f"ended {status}"] += sum(row.status is status for row in rows)
     for trace in world.traces:
@@ -145,6 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about = f"Python {sys.version.split()[0]}, {options.store}: {options.seeds} seeds"
     print(f"{about} in {took:.0f} s, {len(total.failed)} failed")
     print(", ".join(f"{what} {n}" for what, n in sorted(total.stats.items()) if n))
+    for rule, counts in EXERCISED.items():
+        print(f"{rule}: {', '.join(f'{what} {total.stats[what]}' for what in counts)}")
     return bool(total.failed)
 
 

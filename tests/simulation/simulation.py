@@ -153,6 +153,7 @@ class Simulation:
             if self.loop.callbacks >= MOST:
                 self.problems.append("it spins")
             self.problems += programs.problems
+            self.stats.update({f"node {name}": n for name, n in programs.used.items()})
             self._close()
         return self
 
@@ -168,6 +169,7 @@ class Simulation:
         logger.addHandler(handler)
         programs.problems.clear()
         programs.abandoned.clear()
+        programs.used.clear()
         try:
             limit, page = self.random.choice([2, 5, 100, 100]), self.random.choice([3, 1000])
             with (

@@ -73,8 +73,6 @@ class Pipe:
     def cut(self, weather: Weather) -> bool:
         """Whether the next call finds the connection broken."""
         self.calls += 1
-        weather.stats["calls in a pipeline"] += self.calls == 2
-        weather.stats["calls in a pipeline"] += self.calls > 1
         if self.calls == self._breaks:
             weather.count("pipelines cut")
             self.lost = True
@@ -87,6 +85,8 @@ class Hints:
     def __init__(self) -> None:
         self.bells: dict[Process, asyncio.Event] = {}
         self._pipes: dict[Process, Pipe] = {}
+        self.last_commit: tuple[float, str] | None = None
+        """When and whose it was."""
 
     def pipe(self, process: Process, weather: Weather) -> Pipe:
         """The one that leaves next."""
@@ -140,7 +140,7 @@ class ChaosStore(NeverCopied):
         return await self._call(lambda core: core.claim(request))
 
     async def commit(self, commit: Commit) -> CommitReply:
-        return await self._call(lambda core: core.commit(commit), again=True)
+        return await self._call(lambda core: self._commit(core, commit), again=True)
 
     async def extend(
         self, leases: Sequence[Lease], length: int, beat: Beat | None = None
@@ -163,9 +163,11 @@ class ChaosStore(NeverCopied):
         return await self._call(lambda core: core.workers())
 
     async def now(self) -> int:
+        self._refuse()
         return self._weather.clock()
 
     async def wait(self, worker: str, timeout: float) -> frozenset[str]:
+        self._refuse()
         bell = self._hints.bells.setdefault(self._process, asyncio.Event())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):  # wait_for of Python 3.11 may swallow a cancel
@@ -192,9 +194,7 @@ class ChaosStore(NeverCopied):
             weather.count("pauses")
             self._process.freeze(weather.loop.now, weather.lease * random.uniform(0.5, 2))
             await asyncio.sleep(0.001)
-        if weather.stormy(0.01, "refused calls"):
-            weather.count("refused calls")
-            raise StoreUnavailable("simulated: refused")
+        self._refuse()
         answer = self._apply(work)
         if weather.stormy(0.01, "kills"):
             await self._die()
@@ -211,6 +211,17 @@ class ChaosStore(NeverCopied):
         if pipe is not None and pipe.lost:
             raise StoreUnavailable("simulated: the pipeline's answers were lost")
         return answer
+
+    def _refuse(self) -> None:
+        if self._weather.stormy(0.01, "refused calls"):
+            self._weather.count("refused calls")
+            raise StoreUnavailable("simulated: refused")
+
+    def _commit(self, core: Core, commit: Commit) -> CommitReply:
+        here = self._weather.loop.now, self._process.name
+        self._weather.stats["commits in a pipeline"] += here == self._hints.last_commit
+        self._hints.last_commit = here
+        return core.commit(commit)
 
     async def _travel(self) -> Pipe | None:
         """On the way to the store. In a pipeline, what a process asks within some time arrives together."""
