@@ -35,7 +35,7 @@ SINGLE = (StepEnded, ChildEnded, SignalReceived, ChildCreated, StepBegun)
 
 async def check(world: World) -> list[str]:
     """All that is wrong."""
-    found = [*_ends(world), *_journals(world), *_effects(world), *_signals(world)]
+    found = [*_ends(world), *_journals(world), *_effects(world), *_claims(world), *_signals(world)]
     found += [str(violation) async for violation in audit(world.plain)]
     found += [problem for row in world.rows() if (problem := await _replay(world, row)) is not None]
     if world.scenario.check is not None and (problem := world.scenario.check(world)) is not None:
@@ -48,6 +48,9 @@ def compare(world: World, plain: World) -> list[str]:
     found = list[str]()
     if world.ended > (limit := plain.ended + sum(map(world.allowance, world.faults))):
         found.append(f"it ends after {world.ended:.2f} s, and should by {limit:.2f} s")
+    for flow, claims in world.claims.items():
+        if claims > 2 * plain.claims[flow] + 8:
+            found.append(f"{flow} is claimed {claims} times, without faults {plain.claims[flow]} times (C5)")
     ours, theirs = world.effects.count(), plain.effects.count()
     if world.scenario.racy:
         return found
@@ -107,6 +110,12 @@ def _effects(world: World) -> Iterator[str]:
         flow = key.split(":")[0]
         if times > max(1, recorded[key]) + world.takeovers[flow]:
             yield f"{times} effects of {key}: {recorded[key]} ends recorded, {world.takeovers[flow]} takeovers"
+
+
+def _claims(world: World) -> Iterator[str]:
+    for row in world.rows():
+        if (claims := world.claims[row.id]) > 2 * row.length + 12:
+            yield f"{row.id} has {row.length} entries, and was claimed {claims} times (C5)"
 
 
 def _signals(world: World) -> Iterator[str]:

@@ -7,10 +7,12 @@ its end: so each line can be done twice. What a person looks at is no call of th
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from ergon_runtime.client import FlowHandle, Scheduler
+from ergon_runtime.core.entries import SignalReceived
 from ergon_runtime.core.flows import FlowRow, Status
 from ergon_runtime.errors import OperatorRefused
 from ergon_runtime.worker import RunningWorker
@@ -67,6 +69,11 @@ class Person:
     # --- looking, and waiting
     def row(self, flow: str = "f") -> FlowRow | None:
         return self.world.core.do("get", flow)
+
+    def received(self, flow: str = "f") -> list[object]:
+        """The signals that a flow has recorded."""
+        entries = [record.entry for record in self.world.effects.journal(flow)]
+        return [json.loads(entry.value) for entry in entries if isinstance(entry, SignalReceived)]
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

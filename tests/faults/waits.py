@@ -113,6 +113,16 @@ async def signal_sent_twice(person: Person) -> None:
         await person.signal("go", payload, key=key)
 
 
+@scenario(fault_signals_in_turn, ends={"f": completed(["a", "b", "c", "d"])}, workers=2, delicate=True)
+async def signals_on_two_workers(person: Person) -> None:
+    """Each worker has the flow in memory while the other goes on with it."""
+    await person.start(fault_signals_in_turn(4))
+    for payload in "abcd":
+        await person.waits("signal:go")
+        await person.signal("go", payload, to="f")
+        await person.until(lambda: payload in person.received())  # noqa: B023  it is awaited before the next
+
+
 @flow
 async def fault_typed_signal() -> int:
     return await wait_signal("number", int)
@@ -195,6 +205,13 @@ async def wide_mail(person: Person) -> None:
     await person.start(fault_wide_mail(12))
     for n in range(12):
         await person.signal("many", n, to="f")
+
+
+@scenario(fault_sleep, ends={"f": completed("plain(awake)")})
+async def mail_that_nobody_waits_for(person: Person) -> None:
+    await person.start(fault_sleep())
+    await person.signal("unheard", "anybody?", to="f")
+    await person.signal("unheard", "anybody?")
 
 
 @flow

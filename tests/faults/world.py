@@ -64,6 +64,7 @@ class World:
         """Every call by its number, from 1."""
         self.takeovers: Counter[str] = Counter()
         """Per flow: claims while another had it."""
+        self.claims: Counter[str] = Counter()
         self.deaths = 0
         self.ended = 0.0
         self.bells: dict[Process, asyncio.Event] = {}
@@ -139,6 +140,7 @@ class World:
         if name == "commit":
             self._stood.add((args[0].lease.flow, args[0].status))
         if name == "claim":
+            self.claims.update(claim.lease.flow for claim in answer.claims)
             self.takeovers.update(claim.lease.flow for claim in answer.claims if claim.status is Status.RUNNING)
         return answer
 
