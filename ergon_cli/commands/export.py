@@ -69,7 +69,7 @@ async def export(
                     progress.tell(count)
             finally:
                 progress.clear()
-        if (await store.identity()).key_checks:
+        if count and (await store.identity()).key_checks:
             note("the store is encrypted; what was exported is not")
     if out is not sys.stdout and not state.json:
         note(f"{count} flow{'' if count == 1 else 's'} written to {output}, with arguments and results")

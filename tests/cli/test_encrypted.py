@@ -221,3 +221,23 @@ def test_backup_is_encrypted_as_its_store_is(ergon: Shell) -> None:
     assert ergon("inspect", "--json", "O", "--store", "sqlite:///monday.db") == 0
     assert ergon.json[0]["result"] == f"3 1.50 {CANARY}"
     assert not in_files(ergon.folder, "monday.db")
+
+
+def test_flow_that_was_changed_in_the_store_is_shown_but_goes_nowhere(ergon: Shell) -> None:
+    configure(ergon, "k1")
+    lived(ergon)
+    with closing(sqlite3.connect(ergon.folder / "ergon.db")) as conn, conn:
+        conn.execute("UPDATE journal SET entry = (SELECT entry FROM journal WHERE flow = 'B') WHERE flow = 'O'")
+    said = "what the store has as the journal entry 0 of flow O is not what was written there with key 'k1'"
+    (order,) = shown(ergon, "O")
+    assert said in json.dumps(order["steps"])
+    assert ergon("export", "O", "B") == 6
+    assert f"flow O cannot be exported: {said}" in ergon.err
+    assert [flow["flow"]["id"] for flow in ergon.json] == ["B"]
+    assert ergon("replay", "O") == 5
+    assert said in ergon.out
+    for more in ((), ("--decrypt",)):
+        assert ergon("store", "copy", URL, f"sqlite:///{len(more)}.db", *more) == 6
+        assert f"{said}: it was changed, cut off, or moved" in ergon.err
+    assert ergon("store", "check") == 6
+    assert said in ergon.out

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ergon_runtime import FlowHandle, Keys, Scheduler, Worker, open_store
+from ergon_runtime import FlowHandle, Keys, Scheduler, Store, Worker, open_store
 from ergon_runtime.core.flows import CANCEL, FlowRow, Message, Send, Status
 from ergon_runtime.core.heartbeats import read_note
 from ergon_runtime.core.payloads import key_of
@@ -206,6 +206,22 @@ def test_worker_without_any_key_blocks_what_is_encrypted_and_loses_nothing() -> 
         await keyed.close()
 
     virtual(main)
+
+
+def test_fingerprints_of_workers_with_other_keys_differ() -> None:
+    shop, buy = Shop(), waiter()
+
+    async def fingerprint(store: Store) -> str:
+        async with await Worker(store).register(buy).start() as running:
+            return running.engine.fingerprint
+
+    async def main() -> None:
+        plain, *keyed = [shop.plain, shop.keyed(k1=K1), shop.keyed(k2=K2, k1=K1), shop.keyed(k2=K2, k1=K1)]
+        found = [await fingerprint(store) for store in (plain, *keyed)]
+        assert len(set(found)) == 3
+        assert found[2] == found[3]
+
+    asyncio.run(main())
 
 
 def forge_arguments(row: Any) -> None:
