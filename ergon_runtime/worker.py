@@ -31,7 +31,7 @@ from ergon_runtime.core.flows import (
 from ergon_runtime.core.retry import seconds
 from ergon_runtime.definitions import FlowDefinition, Registry, flow_definition, registry
 from ergon_runtime.engine import Engine
-from ergon_runtime.errors import DefinitionError, StoreError
+from ergon_runtime.errors import DefinitionError, SchemaMismatch, StoreError
 from ergon_runtime.fingerprint import fingerprint
 from ergon_runtime.journal import LEAST_CAP, MAX_ENTRIES, JournalCap
 from ergon_runtime.lease import HeldLease, Keeper
@@ -234,6 +234,8 @@ class RunningWorker:
             try:
                 more = await self._claim()
                 delay = 0.05
+            except SchemaMismatch:
+                raise  # a newer Ergon has taken the store over: trying again does not help
             except StoreError as error:
                 log.warning("cannot claim, will try again: %s", error)
                 await asyncio.sleep(delay)

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from ergon_runtime import SchemaMismatch, Worker, flow
 from ergon_runtime.core.flows import Beat, WorkerRow
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.redis.address import parse_redis
 from ergon_runtime.stores.redis.store import RedisStore
 from ergon_runtime.stores.rules import utc_now
-from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore, schema
+from ergon_runtime.stores.sqlite import Operations, SQLiteOptions, SQLiteStore, schema
 from tests.redis_server import shared_server
 from tests.stores.files import READ_ONLY, raw, using
+from tests.stores.harness import new
 
 OLD_BEAT = "INSERT OR REPLACE INTO worker VALUES (?, ?, ?, ?, ?, ?, ?)"
 """How schema 1 writes a sign of life."""
@@ -59,6 +61,29 @@ def test_sqlite_file_of_schema_1_is_read_and_migrated(tmp_path: Path, options: S
     conn = raw(path)
     assert conn.execute("PRAGMA user_version").fetchone()[0] == (1 if options is READ_ONLY else 2)
     conn.close()
+
+
+@flow(name="older_worker")
+async def taken_over() -> None: ...
+
+
+def test_sqlite_worker_ends_when_a_newer_ergon_takes_its_store_over(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+
+    async def scenario(store: SQLiteStore) -> None:
+        running = await Worker(store).register(taken_over).start()
+        conn = raw(path)
+        conn.execute("BEGIN IMMEDIATE")
+        conn.execute("UPDATE meta SET value = '99' WHERE key = 'min_writer'")
+        Operations(conn).create(new("a", lane=running.lanes[0]))
+        conn.execute("COMMIT")
+        with pytest.raises(SchemaMismatch, match="needs an Ergon that writes schema 99"):
+            await asyncio.wait_for(running.join(), 30)
+        await running.shutdown()
+        assert conn.execute("SELECT status, recoveries FROM flow").fetchall() == [("pending", 0)]
+        conn.close()
+
+    using(SQLiteStore(path), scenario)
 
 
 def test_sqlite_sign_of_life_of_an_older_worker_hides_what_a_newer_of_that_name_did(tmp_path: Path) -> None:
