@@ -31,6 +31,18 @@ async def test_r3_other_token_with_equal_head_loses(b: Bench) -> None:
 
 
 @on_each_store
+async def test_r3_tokens_are_compared_for_equality_never_for_order(b: Bench) -> None:
+    held = await b.begin()
+    right = held.claim.lease.token
+    for wrong in ("", "0", "~", f"{right}0", right[:-1]):
+        lease = Lease("a", wrong)
+        with pytest.raises(LeaseLost):
+            await b.store.commit(replace(held.next(b"wrong"), lease=lease))
+        assert not await b.store.extend([lease], LEASE)
+    assert (await b.row()).length == 0
+
+
+@on_each_store
 async def test_r3_other_head_with_equal_token_loses(b: Bench) -> None:
     held = await b.begin()
     stale = held.next(b"stale")
