@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. Writes errors to stderr; raises nothing but SystemExit."""
     args = list(sys.argv[1:] if argv is None else argv)
+    fill_in_streams()
     if args in (["--version"], ["-V"]):
         sys.stdout.write(f"ergon {__version__}\n")
         return 0
@@ -58,6 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  the last resort: users see a cause and a fix, not our traceback
         return report(error, as_json="--json" in args)
     return code
+
+
+def fill_in_streams() -> None:
+    """Standard streams that the process began without lead nowhere, so that no file opened later takes their place."""
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115  for as long as the process lives
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  likewise
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  likewise
 
 
 def reader_gone() -> int:

@@ -35,12 +35,19 @@ class Survey:
 
 def are_recordings(words: Sequence[str]) -> bool:
     """Whether these arguments are files of histories, not ids. Raises CommandError: USAGE if some are and some not."""
-    files = [word == STDIN or word.endswith(SUFFIX) or Path(word).is_file() for word in words]
+    files = [word == STDIN or word.endswith(SUFFIX) or _is_file(word) for word in words]
     if any(files) and not all(files):
         word = words[files.index(False)]
         said = f"give files or flow ids, not both: {word!r} is no file, and does not end in {SUFFIX}"
         raise CommandError(ExitCode.USAGE, said, "replay the flows of the store, and the files, by a command each")
     return any(files)
+
+
+def _is_file(word: str) -> bool:
+    try:
+        return Path(word).is_file()
+    except OSError:  # an id may be longer than any path
+        return False
 
 
 def survey(files: Sequence[str]) -> Survey:

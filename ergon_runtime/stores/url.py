@@ -142,7 +142,10 @@ def _store(address: Address, *, create: bool, read_only: bool, allow_volatile: b
 
 
 def _sqlite(url: str) -> SQLiteAddress:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that are no IPv6 address
+        raise ConfigError(f"{_shown(url)!r} names no file; write {_FILES}") from None
     if parts.netloc:
         place = parts.netloc.rpartition("@")[2] + parts.path
         raise ConfigError(f"{_shown(url)!r} names a host; a path begins after three slashes: sqlite:///{place}")

@@ -9,6 +9,7 @@ called before it.
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import os
 import shutil
@@ -55,6 +56,13 @@ class Replaced(BaseException):
         self.environ = environ
 
 
+class Terminal(io.TextIOWrapper):
+    """A terminal, as far as writers can tell."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 class Ground:
     """The folder, and `ergon` in it. `patience`: seconds after which a command is stuck."""
 
@@ -82,13 +90,20 @@ class Ground:
             conn.close()
 
     def run(
-        self, args: Sequence[str], *, stdin: bytes = b"", environ: Mapping[str, str] | None = None, stops: bool = False
+        self,
+        args: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        environ: Mapping[str, str] | None = None,
+        stops: bool = False,
+        terminal: str | None = None,
     ) -> Ran:
-        """Run a command line. `stops`: it may go on for ever, and gets a Ctrl-C after a moment."""
+        """Run a command line. `stops`: it may go on for ever, and gets a Ctrl-C after a moment. `terminal`: somebody
+        looks, at a terminal with this encoding."""
         os.chdir(self.folder)
         self._own_environ(environ)
         (self.folder / ".in").write_bytes(stdin)
-        with self._streams():
+        with self._streams(terminal):
             stopped, code, raised = False, None, None
             try:
                 with self._clock(stops) as clock, _forgotten(self.folder):
@@ -104,7 +119,8 @@ class Ground:
                 raised = f"{type(error).__name__} came through: {error!r:.300}"
             sys.stdout.flush()
             sys.stderr.flush()
-        out, err = (path.read_bytes().decode(errors="backslashreplace") for path in (self._out, self._err))
+        encoding = terminal or "utf-8"
+        out, err = (path.read_bytes().decode(encoding, "backslashreplace") for path in (self._out, self._err))
         return Ran(tuple(args), code, out, err, raised, stopped)
 
     def _own_environ(self, extra: Mapping[str, str] | None = None) -> None:
@@ -113,8 +129,9 @@ class Ground:
         os.environ.update(kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"} | dict(extra or {}))
 
     @contextmanager
-    def _streams(self) -> Iterator[None]:
-        """Standard streams that are files, for this process and those that it starts."""
+    def _streams(self, terminal: str | None) -> Iterator[None]:
+        """Standard streams that are files, for this process and those that it starts. Python may take two of them for a
+        terminal."""
         saved, python = [os.dup(number) for number in range(3)], (sys.stdin, sys.stdout, sys.stderr)
         opened = [
             os.open(self.folder / ".in", os.O_RDONLY),
@@ -124,8 +141,10 @@ class Ground:
         for number, descriptor in enumerate(opened):
             os.dup2(descriptor, number)
             os.close(descriptor)
-        sys.stdin, sys.stdout, sys.stderr = (
-            os.fdopen(number, mode, encoding="utf-8", closefd=False) for number, mode in enumerate("rww")
+        made = io.TextIOWrapper if terminal is None else Terminal
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+        sys.stdout, sys.stderr = (
+            made(os.fdopen(number, "wb", closefd=False), encoding=terminal or "utf-8") for number in (1, 2)
         )
         try:
             yield

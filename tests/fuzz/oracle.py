@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CANARY = "cAnArY7"
 """Part of every password that is planted."""
 UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+DRAWING = re.compile(r"\x1b\[(?:[0-9;]*m|\?1049[hl]|\?25[hl]|H|K)|(?<=\x1b\[K)\r|\r(?=\n)")
+"""What Ergon's own screens make a terminal do."""
 CODES: dict[str, frozenset[int]] = {
     "worker": frozenset({0, 2, 6, 7}),
     "schedule": frozenset({0, 2, 3, 4, 6, 7, 124}),
@@ -90,10 +91,14 @@ def verbs(args: Iterable[str]) -> list[str]:
     return [arg for arg in args if arg in CODES]
 
 
-def faults(ran: Ran, *, codes: frozenset[int] | None = None, secrets: bool = True) -> list[str]:
-    """All that is wrong with how a command line ended."""
+def faults(ran: Ran, *, codes: frozenset[int] | None = None, secrets: bool = True, drawn: bool = False) -> list[str]:
+    """All that is wrong with how a command line ended. `drawn`: on a terminal."""
     found = list(_ending(ran, codes))
-    found += (f"{where}: {said}" for where, text in (("stdout", ran.out), ("stderr", ran.err)) for said in unsafe(text))
+    found += (
+        f"{where}: {said}"
+        for where, text in (("stdout", ran.out), ("stderr", ran.err))
+        for said in unsafe(text, drawn=drawn)
+    )
     if any(sign in ran.err for sign in OURS):
         found.append(f"traceback: {ran.err[-600:]!r}")
     if secrets and CANARY in (ran.err if _given_as_data(ran.args) else ran.out + ran.err):
@@ -122,10 +127,11 @@ def _given_as_data(args: Sequence[str]) -> bool:
     )
 
 
-def unsafe(text: str, *, colours: bool = False) -> list[str]:
-    """What a terminal would obey, or people could not see."""
-    if colours:
-        text = COLOURS.sub("", text)
+def unsafe(text: str, *, drawn: bool = False) -> list[str]:
+    """What a terminal would obey, or people could not see. `drawn`: on a terminal, where screens may be coloured and
+    drawn anew."""
+    if drawn:
+        text = DRAWING.sub("", text)
     odd = {char for char in text if char not in "\n\t" and unicodedata.category(char) in UNSAFE}
     return [f"unsafe {sorted(map(ascii, odd))} in {text!r:.300}"] if odd else []
 

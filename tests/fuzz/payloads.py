@@ -86,9 +86,9 @@ class Payloads:
             case 2 | 3:
                 return {"read": json.dumps(hostile.mutate_value(random, ERROR))}
             case 4 | 5 | 6:
-                return {"read": json.dumps(_tagged(random, 3), ensure_ascii=random.random() < 0.5)}
+                return {"read": json.dumps(tagged(random, 3), ensure_ascii=random.random() < 0.5)}
             case 7:
-                return {"read": hostile.mutate_bytes(random, json.dumps(_tagged(random, 2)).encode()).decode("latin-1")}
+                return {"read": hostile.mutate_bytes(random, json.dumps(tagged(random, 2)).encode()).decode("latin-1")}
             case 8:
                 return {"read": _bomb(random)}
             case _:
@@ -96,13 +96,14 @@ class Payloads:
 
     def run(self, data: Any) -> Faults:
         if "read" in data:
-            return _read(data["read"])
+            return read_everywhere(data["read"])
         if "error" in data:
             return _carried(_made(data["error"]))
         return _written(_made(data["write"]))
 
 
-def _read(text: str) -> Faults:
+def read_everywhere(text: str) -> Faults:
+    """Give a text to everything that reads stored texts; what is wrong."""
     begun = time.process_time()
     found: Faults = []
     raw = text.encode(errors="surrogatepass")
@@ -177,15 +178,15 @@ def _same(one: Any, two: Any) -> bool:
     )
 
 
-def _tagged(random: Random, depth: int) -> Any:
+def tagged(random: Random, depth: int) -> Any:
     """JSON in which objects are often tagged values, mostly wrong ones."""
     if depth == 0 or random.random() < 0.3:
         return hostile.value(random, 1)
     if random.random() < 0.6:
-        inside = random.choice((hostile.value(random, 1), _tagged(random, depth - 1), [_tagged(random, depth - 1)]))
+        inside = random.choice((hostile.value(random, 1), tagged(random, depth - 1), [tagged(random, depth - 1)]))
         made = {"$" + random.choice(TAGS): inside}
         return made | {"x": 1} if random.random() < 0.1 else made
-    return [_tagged(random, depth - 1) for _ in range(random.randrange(4))]
+    return [tagged(random, depth - 1) for _ in range(random.randrange(4))]
 
 
 def _bomb(random: Random) -> str:

@@ -34,7 +34,9 @@ from tests.fuzz.command_lines import CommandLines
 from tests.fuzz.configs import Configs
 from tests.fuzz.journals import HistoryFiles, Journals
 from tests.fuzz.payloads import Payloads
+from tests.fuzz.processes import Processes
 from tests.fuzz.replies import Replies
+from tests.fuzz.screens import Screens
 
 FUZZERS: dict[str, Callable[[Path, float], Fuzzer]] = {
     "command_lines": CommandLines,
@@ -44,6 +46,8 @@ FUZZERS: dict[str, Callable[[Path, float], Fuzzer]] = {
     "journals": Journals,
     "history_files": HistoryFiles,
     "replies": Replies,
+    "processes": Processes,
+    "screens": Screens,
 }
 TURN = 20.0
 """Seconds of a fuzzer before the next one has its turn."""

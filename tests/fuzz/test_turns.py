@@ -17,6 +17,8 @@ TURNS = {
     "journals": 25,
     "history_files": 40,
     "replies": 12,
+    "screens": 25,
+    "processes": 3,
 }
 
 
