@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from ergon_runtime import flow, now, sleep, sleep_until, wait_signal
 from ergon_runtime.core.flows import Status
 from tests.faults.person import Person
 from tests.faults.scenario import completed, scenario
 from tests.faults.steps import lasting, plain
+
+if TYPE_CHECKING:
+    from tests.faults.world import World
 
 
 @flow
@@ -128,7 +132,12 @@ async def fault_typed_signal() -> int:
     return await wait_signal("number", int)
 
 
-@scenario(fault_typed_signal, ends={"f": completed(7)})
+def one_is_aside(world: World) -> str | None:
+    row = world.core.do("get", "f")
+    return None if len(row.aside) == 1 else f"aside are {row.aside}, and should be what did not fit (S4)"
+
+
+@scenario(fault_typed_signal, ends={"f": completed(7)}, check=one_is_aside)
 async def signal_set_aside(person: Person) -> None:
     await person.start(fault_typed_signal())
     await person.signal("number", "no number", to="f")
