@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tomllib
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "repo"
-        shutil.copytree(ROOT, self.root, ignore=LEFT_OUT)
+        shutil.copytree(ROOT, self.root, ignore=LEFT_OUT, copy_function=_copy)
 
     @contextmanager
     def broken(self, mutant: SourceMutant) -> Generator[None]:
@@ -87,3 +87,8 @@ class Copy:
         path.write_text(text)
         for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):  # it may be taken for that of a file as long
             compiled.unlink()
+
+
+def _copy(source: str, target: str) -> None:
+    with suppress(FileNotFoundError):  # other tests may have files of a moment in the checkout
+        shutil.copy2(source, target)
