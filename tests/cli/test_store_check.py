@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -30,7 +31,7 @@ def fill(flows: int = 3) -> None:
 
 
 def damage(*statements: str) -> None:
-    with sqlite3.connect("ergon.db") as conn:
+    with closing(sqlite3.connect("ergon.db")) as conn, conn:
         for sql in statements:
             conn.execute(sql)
 

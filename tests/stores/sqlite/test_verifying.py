@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_verify_names_the_damage(said: str, sql: str, tmp_path: Path) -> None:
     path = tmp_path / "store.db"
 
     def plant() -> None:
-        with sqlite3.connect(path) as conn:
+        with closing(sqlite3.connect(path)) as conn, conn:
             conn.executescript(sql)
 
     found = damaged(path, plant)
@@ -84,7 +85,7 @@ def test_verify_of_a_damaged_file_says_so(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
 
     def plant() -> None:
-        with sqlite3.connect(path) as conn:
+        with closing(sqlite3.connect(path)) as conn, conn:
             conn.execute("PRAGMA writable_schema = ON")
             conn.execute(
                 "UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'meta')"
