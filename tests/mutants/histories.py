@@ -1,7 +1,7 @@
 """Mutants of the simulation: they are planted in memory, and its histories have to notice them.
 
-`python -m tests.mutants.histories NAME SEEDS` exits with 1 as soon as a history notices: the mutant is killed. A history
-that is found wanting without the mutant too kills nothing.
+`python -m tests.mutants.histories NAME SEEDS` exits with 1 as soon as a history notices: the mutant is killed. One
+that fails without the mutant too kills nothing.
 """
 
 from __future__ import annotations
