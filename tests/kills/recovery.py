@@ -5,8 +5,10 @@
 
 Kills: workers with flows under way are killed at random instants, one after the other while the others go on. A
 recovery lasts from the kill to the moment when another worker has the flow's claim; 99 of 100 must take 1.5 leases at
-most. Load: no worker is killed; their steps block their loops for longer than a lease, and other processes use all
-cores. No flow may be taken over.
+most. (Flows that die again before they got on are suspect and run alone, P5; they are not measured.)
+
+Load: no worker is killed; their steps block their loops for longer than a lease, and other processes use all cores. No
+flow may be taken over.
 """
 
 from __future__ import annotations
@@ -81,18 +83,19 @@ async def kills(settings: Settings, folder: Path) -> tuple[Recoveries, Findings]
     """Kill workers under load."""
     async with rig(folder, settings) as made:
         hands = [made.worker() for _ in range(WORKERS)]
-        over = asyncio.Event()
         await _up(hands)
-        feeding = asyncio.create_task(_feed(made, over))
-        for n in range(settings.kills):
-            await asyncio.sleep(made.draw.uniform(0.2, 0.6))  # the instant is what is random here
-            victim = hands[n % WORKERS]  # it has lived so long that its flows got on: none becomes suspect (P5)
-            await _up([victim])
-            made.staff.send(victim, signal.SIGKILL)
-            await victim.end()
-            hands[hands.index(victim)] = made.worker()
-        over.set()
-        await feeding
+        over = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_feed(made, over))
+            for n in range(settings.kills):
+                await asyncio.sleep(made.draw.uniform(0.2, 0.6))  # the instant is what is random here
+                victim = hands[n % WORKERS]
+                await _up([victim])
+                await _got_on(folder / "ledger", victim)
+                made.staff.send(victim, signal.SIGKILL)
+                await victim.end()
+                hands[n % WORKERS] = made.worker()
+            over.set()
         await made.finish(60 + 10 * settings.lease)
         for hand in hands:
             made.staff.send(hand, signal.SIGTERM)
@@ -132,6 +135,31 @@ async def _feed(made: Rig, over: asyncio.Event) -> None:
             number += 1
         else:
             await asyncio.sleep(0.02)
+
+
+def fresh(lines: Iterable[Line], worker: int) -> set[str]:
+    """Flows that a worker has taken over from a dead one and recorded nothing of yet: of two effects, one is."""
+    done: dict[str, int] = {}
+    for line in lines:
+        match line:
+            case Claimed():
+                done.pop(line.flow, None)
+                if line.worker == worker and line.status == "running":
+                    done[line.flow] = 0
+            case Released():
+                done.pop(line.flow, None)
+            case ledger.Effect() if line.flow in done and line.worker == worker:
+                done[line.flow] += 1
+            case _:
+                pass
+    return {flow for flow, count in done.items() if count < 2}
+
+
+async def _got_on(book: Path, hand: Hand) -> None:
+    """Wait until a worker got on with what it has taken over: a flow whose workers die twice without an entry becomes
+    suspect, and has to wait until it can run alone (P5). That is not measured here."""
+    while book.exists() and fresh(ledger.read(book.read_text()), hand.number):
+        await asyncio.sleep(0.1)
 
 
 async def _up(hands: list[Hand]) -> None:

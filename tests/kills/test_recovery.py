@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kills.ledger import Claimed, Released
-from tests.kills.recovery import kills, recoveries
+from tests.kills.ledger import Claimed, Effect, Released
+from tests.kills.recovery import fresh, kills, recoveries
 from tests.kills.rig import Settings
 from tests.kills.run import place
 
@@ -29,6 +29,13 @@ def test_recovery_of_a_flow_that_was_given_back_or_whose_owner_lives_is_none() -
     unsaid = [claimed(1, "t1", 100, "pending"), claimed(2, "t2", 300, "waiting")]
     assert recoveries(unsaid, {1: 200}, 2.0).leases == []
     assert recoveries([claimed(1, "t1", 100, "pending"), claimed(2, "t2", 3200)], {}, 2.0).leases == []
+
+
+def test_flow_that_was_taken_over_is_fresh_until_its_second_effect() -> None:
+    over, once = claimed(2, "t2", 300), Effect(2, "steps-1", "mark", "once", 1, 1, "t2", "n1", 0)
+    assert fresh([claimed(2, "t2", 300, "pending")], 2) == set()
+    assert fresh([over], 2) == fresh([over, once], 2) == {"steps-1"}
+    assert fresh([over], 1) == fresh([over, once, once], 2) == fresh([over, claimed(3, "t3", 9)], 2) == set()
 
 
 @pytest.mark.timeout(240)
