@@ -96,8 +96,8 @@ def line_text(line: Line) -> str:
 
 
 def read(text: str) -> list[Line]:
-    """The lines of a ledger."""
-    return [_line(text_line) for text_line in text.splitlines()]
+    """The lines of a ledger, without one that is still being written."""
+    return [_line(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
 @cache
