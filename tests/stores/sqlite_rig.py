@@ -1,6 +1,6 @@
 """Rigs of SQLite's world: disks that are full or fail, bytes that change, processes that die, write and read at once.
 
-    python -m tests.stores.sqlite_rig full 200 --kind pages        no room, at 200 budgets (pages space files disk)
+    python -m tests.stores.sqlite_rig full 200 --kind pages        no room (pages space files disk broken)
     python -m tests.stores.sqlite_rig calls 1                      a fault at every system call (2: at every second)
     python -m tests.stores.sqlite_rig flips 2000 --seed 1          2,000 changed bytes
     python -m tests.stores.sqlite_rig deaths 1                     a SIGKILL at every system call

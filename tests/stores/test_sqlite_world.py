@@ -19,6 +19,10 @@ def test_disk_without_room_fails_no_flow_and_the_worker_goes_on(kind: str) -> No
     assert 2 <= refused <= runs == 4
 
 
+def test_disk_that_fails_fails_no_flow_and_the_worker_goes_on() -> None:
+    assert outages("broken", 2) == (2, 2)
+
+
 def test_files_that_may_not_grow_fail_no_flow_and_the_worker_goes_on() -> None:
     """In a process of its own, whose limit it is."""
     assert "3 budgets of files, " in rig("full", "3", "--kind", "files")

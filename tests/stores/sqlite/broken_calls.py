@@ -102,8 +102,8 @@ class Life:
         """Whether it was done. Raises Unsound for an error that a fault of the disk must not be."""
         if isinstance(end, StoreUnavailable | LeaseLost):
             return False
-        if isinstance(end, StoreCorrupt) and self.disk.manner == "dead":
-            return False  # SQLite takes what cannot be read for damaged at times; it takes that back
+        if isinstance(end, StoreCorrupt) and self.disk.manner != "enospc":
+            return False  # so SQLite calls a read that fails with EIO, until it succeeds
         if isinstance(end, BaseException):
             raise Unsound(f"a fault of the disk looks like {end!r}") from end
         return True

@@ -1,8 +1,9 @@
-"""A disk without room under a worker that runs flows: nothing fails, nothing is counted, and it goes on by itself.
+"""A disk without room, or one that fails, under a worker that runs flows: no flow fails, nothing is counted, and it
+goes on by itself.
 
-An outage begins after so much has been written, in one of four ways: `pages`, SQLite's own limit of a file's pages;
+An outage begins after so much has been written, in one of five ways: `pages`, SQLite's own limit of a file's pages;
 `space`, each write of SQLite fails with ENOSPC; `files`, the process may not let its files grow (RLIMIT_FSIZE); `disk`,
-a file system of its own is full, which only root can make.
+a file system of its own is full, which only root can make; `broken`, each read and write fails with EIO.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from ergon_runtime import Scheduler, Status, Worker, flow, step
 from ergon_runtime.core.entries import AttemptFailed, unpack
-from ergon_runtime.errors import StoreUnavailable
+from ergon_runtime.errors import StoreCorrupt, StoreUnavailable
 from ergon_runtime.stores.sqlite import Operations, SQLiteOptions, SQLiteStore
 from tests.stores.sqlite.sound import Unsound, check_store
 from tests.stores.sqlite.syscalls import READING, faulty
@@ -29,8 +30,9 @@ from tests.stores.sqlite.syscalls import READING, faulty
 T = TypeVar("T")
 FLOWS, STEPS, SIZE = 6, 8, 9000
 PAGE = 4096
-ROOM = {"pages": 140, "space": 300, "files": 300, "disk": 400}
+ROOM = {"pages": 140, "space": 300, "files": 300, "disk": 400, "broken": 300}
 """Pages that the flows need, about: budgets go from none to this."""
+LEASE = 1.0
 PATIENCE = 120.0
 
 
@@ -78,7 +80,7 @@ class OnDisk(SQLiteStore):
 
         try:
             return await super()._write(limited)
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreCorrupt):  # SQLite calls a read that fails with EIO corrupt
             self._disk.refuse()
             raise
 
@@ -98,6 +100,9 @@ def outage(kind: str, path: Path, disk: Disk, budget: int) -> Generator[None]:
                     return 0 if name in READING or next(writes, None) is not None else errno.ENOSPC
 
                 stack.enter_context(faulty(full))
+            case "broken":
+                calls = iter(range(budget * 2))
+                stack.enter_context(faulty(lambda number, name: 0 if next(calls, None) is not None else errno.EIO))
             case "files":
                 sys.dont_write_bytecode = True  # Python would leave half of it
                 before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -136,16 +141,19 @@ async def one(kind: str, path: Path, budget: int) -> bool:
     try:
         scheduler = Scheduler(store)
         handles = [await scheduler.schedule(outage_flow()) for _ in range(FLOWS)]
+        running = await Worker(store, name="w", concurrency=FLOWS, lease=LEASE).register(outage_flow).start()
         with outage(kind, path, disk, budget):
-            running = await Worker(store, name="w", concurrency=FLOWS).register(outage_flow).start()
-            ends = asyncio.ensure_future(asyncio.gather(*(handle.result() for handle in handles)))
+            ends = asyncio.gather(*(handle.result() for handle in handles), return_exceptions=True)
             refused = asyncio.ensure_future(disk.refused.wait())
             await asyncio.wait({ends, refused}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-            rows = await check_store(path)
+            refused.cancel()
+            ends.cancel()
+            with suppress(asyncio.CancelledError):
+                await ends  # who waits for a flow may have been told of the outage
+            rows = [] if kind == "broken" else await check_store(path)
         if bad := [row for row in rows if row.status in {Status.FAILED, Status.BLOCKED, Status.CANCELLED}]:
             raise Unsound(f"{kind} {budget}: {bad[0].id} is {bad[0].status} for want of room")
-        results = await asyncio.wait_for(ends, PATIENCE)
-        refused.cancel()
+        results = await asyncio.wait_for(asyncio.gather(*(handle.result() for handle in handles)), PATIENCE)
         await running.shutdown()
         if results != [STEPS * SIZE] * FLOWS:
             raise Unsound(f"{kind} {budget}: the flows end with {results}")
