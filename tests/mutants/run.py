@@ -57,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page.PAGE.write_text(page.text())
         return 0
     chosen = [each for each in everything() if not options.names or each.name.startswith(tuple(options.names))]
+    if not chosen:
+        parser.error(f"no mutant's name begins with {' or '.join(options.names)}")
     with tempfile.TemporaryDirectory(prefix="ergon-mutants-") as folder:
         copies = Copies(Path(folder), options.jobs)
         if options.rigs and not _rigs_pass(copies, chosen, options.jobs):
