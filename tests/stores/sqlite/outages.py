@@ -30,7 +30,7 @@ from tests.stores.sqlite.syscalls import READING, faulty
 T = TypeVar("T")
 FLOWS, STEPS, SIZE = 6, 8, 9000
 PAGE = 4096
-ROOM = {"pages": 140, "space": 300, "files": 300, "disk": 400, "broken": 300}
+ROOM = {"pages": 140, "space": 200, "files": 200, "disk": 300, "broken": 200}
 """Pages that the flows need, about: budgets go from none to this."""
 LEASE = 1.0
 PATIENCE = 120.0
