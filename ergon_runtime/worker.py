@@ -98,7 +98,7 @@ class Worker:
     async def start(self, *, only: Iterable[str] | None = None) -> RunningWorker:
         """Begin to work. `only` narrows it to the flows of these ids and those below them.
 
-        Raises DefinitionError when no flow type is registered, or a hint cannot be resolved.
+        Raises DefinitionError when no flow type is registered, or a hint cannot be resolved; StoreError.
         """
         if not self._definitions:
             raise DefinitionError("a worker needs flow types: call register(...) before start()")

@@ -93,4 +93,5 @@ def _banner(
         )
         sys.stdout.flush()
         return
-    note(f"worker {name} · {identity.url} · durability {identity.durability} · flows {', '.join(flows)}")
+    encrypted = f" · encrypted with key {identity.keys[0]}" if identity.keys else ""
+    note(f"worker {name} · {identity.url} · durability {identity.durability}{encrypted} · flows {', '.join(flows)}")

@@ -67,6 +67,8 @@ def test_commands_with_the_key_see_everything_and_the_file_nothing(ergon: Shell)
     assert order["args"] == {"n": 3, "amount": "1.50", "note": CANARY}
     assert order["result"] == f"3 1.50 {CANARY}"
     assert "no luck" in str(broken["error"])
+    assert ergon("worker", "--burst") == 0
+    assert " · encrypted with key k1 · flows " in ergon.err
     assert ergon("replay", "--all") == 0
     assert not in_files(ergon.folder)
 

@@ -19,6 +19,7 @@ from ergon_runtime.errors import ConfigError
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
 MAKE = "openssl rand -hex 32"
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
+_BYTES = 32
 _VARIABLE = "env:"
 _LONGEST = 200
 """Bytes that a file with a key may have."""
@@ -26,11 +27,20 @@ _LONGEST = 200
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Keys by their ids. The first one writes, all read. With `read_plain` what is not encrypted is read too, for
-    stores that were used without encryption before."""
+    """Keys, of 32 bytes, by their ids. The first one writes, all read. With `read_plain` what is not encrypted is read
+    too, for stores that were used without encryption before. Raises ConfigError."""
 
     secrets: Mapping[str, bytes] = field(repr=False)
     read_plain: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.secrets:
+            raise ConfigError(f"there is no key; make one with: {MAKE}")
+        for key_id, secret in self.secrets.items():
+            if not KEY_ID.fullmatch(key_id):
+                raise ConfigError(f"{key_id!r} is no id of a key; use up to 32 of A-Z a-z 0-9 . _ -")
+            if len(secret) != _BYTES:
+                raise ConfigError(f"key {key_id!r} has {len(secret)} bytes, not {_BYTES}; make a key with: {MAKE}")
 
     @property
     def active(self) -> str:
@@ -55,8 +65,6 @@ def read_keys(sources: Iterable[str], *, read_plain: bool = False, environ: Mapp
         if key_id in secrets:
             raise ConfigError(f"there are two keys with the id {key_id!r}; give each an id of its own, for ever")
         secrets[key_id] = _secret(key_id, place, os.environ if environ is None else environ)
-    if not secrets:
-        raise ConfigError(f"there is no key; make one with: {MAKE}")
     return Keys(secrets, read_plain)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ergon_runtime.errors import ConfigError
-from ergon_runtime.stores.encrypted.keys import key_check, read_keys
+from ergon_runtime.stores.encrypted.keys import Keys, key_check, read_keys
 
 KEY = "c0ffee11" * 8
 
@@ -89,3 +89,16 @@ def test_key_check_differs_by_key_and_store() -> None:
     checks = {key_check(key, store) for key in (bytes(32), b"\1" * 32) for store in ("a", "b")}
     assert len(checks) == 4
     assert all(len(check) == 32 for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "said"),
+    [
+        ({}, "there is no key"),
+        ({"k1": b"short"}, "'k1' has 5 bytes, not 32"),
+        ({"k" * 33: bytes(32)}, "is no id of a key"),
+    ],
+)
+def test_keys_that_make_no_sense_are_refused(secrets: dict[str, bytes], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Keys(secrets)
