@@ -4,15 +4,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-SEEDS ?= 300
-KILLS ?= 20
-COUNT ?= 10000
-SECONDS ?= 10
-COUNT ?= 20
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check venv acceptance sim mutants cross kills children redis-kills redis-proxy redis-failovers pictures
+.PHONY: help demo test check venv acceptance pictures rig-sim rig-cross rig-mutants rig-machine rig-faults rig-kill rig-recovery \
+	rig-redis rig-proxy rig-failovers rig-sqlite rig-fuzz rig-wide
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -33,31 +29,59 @@ check: $(VENV)/installed ## formatting, lint, both type checkers, layers
 acceptance: $(VENV)/installed ## only the tests that run the real command line
 	@$(BIN)/python -m pytest -q tests/acceptance $(ARGS)
 
-sim: $(VENV)/installed ## simulate random histories, crashes and upgrades (SEEDS=300)
-	@$(BIN)/python -m tests.simulation.run $(SEEDS) $(ARGS)
+# The rigs that try to break it; docs/guarantees.md says what each does, and what it found.
+rig-sim: SEEDS ?= 1000
+rig-sim: $(VENV)/installed ## simulate random histories (SEEDS=1000; ARGS='--store redis')
+	@$(BIN)/python -m tests.simulation.run $(SEEDS) --jobs 2 $(ARGS)
 
-mutants: $(VENV)/installed ## switch rules off and see how many of 100 simulated histories notice
-	@$(BIN)/python -m tests.simulation.mutants 100 $(ARGS)
-
-cross: $(VENV)/installed ## replay simulated journals under other hash seeds (OTHERS='python3.12 …': and other Pythons)
+rig-cross: SEEDS ?= 300
+rig-cross: $(VENV)/installed ## replay simulated journals under other hash seeds (OTHERS='python3.12 …': and other Pythons)
 	@PYTHONHASHSEED=1 $(BIN)/python -m tests.simulation.cross record $(VENV)/journals.json $(SEEDS)
 	@for python in $(BIN)/python $(OTHERS); do for what in replay changed; do \
 		PYTHONHASHSEED=2 $$python -m tests.simulation.cross $$what $(VENV)/journals.json || exit 1; done; done
 
-kills: $(VENV)/installed ## kill real workers at random moments (KILLS=20)
-	@ERGON_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/acceptance/test_kills.py $(ARGS)
+rig-mutants: $(VENV)/installed ## break each rule on purpose: its rig must notice (ARGS='NAME…' to choose)
+	@$(BIN)/python -m tests.mutants.run --jobs 2 $(ARGS)
 
-children: $(VENV)/installed ## measure flows with very many children and steps (COUNT=10000)
-	@$(BIN)/python -m tests.runtime.fanout $(COUNT) $(ARGS)
+rig-machine: COUNT ?= 2000
+rig-machine: $(VENV)/installed ## random operations on two stores that must stay equal (COUNT=2000; ARGS='--store redis')
+	@$(BIN)/python -m tests.stores.run_state_machine $(COUNT) $(ARGS)
 
-redis-kills: $(VENV)/installed ## kill a real redis-server and workers at random moments (KILLS=20)
-	@$(BIN)/python -m tests.redis_rig kills $(KILLS) $(ARGS)
+rig-faults: $(VENV)/installed ## a fault at every store call of every scenario (ARGS='--store sqlite --pairs')
+	@$(BIN)/python -m tests.faults.run $(ARGS)
 
-redis-proxy: $(VENV)/installed ## run workers behind a proxy that does mischief (SECONDS=10)
+rig-kill: N ?= 200
+rig-kill: $(VENV)/installed ## SIGKILL real workers, at named points and at random (N=200; ARGS='--store redis --flows 2000')
+	@$(BIN)/python -m tests.kills.run $(N) $(ARGS)
+
+rig-recovery: N ?= 200
+rig-recovery: $(VENV)/installed ## how soon the flows of killed workers go on (N=200; ARGS='--store redis')
+	@$(BIN)/python -m tests.kills.recovery $(N) $(ARGS)
+
+rig-redis: N ?= 20
+rig-redis: $(VENV)/installed ## SIGKILL a Redis server, and workers beside it (N=20)
+	@$(BIN)/python -m tests.kills.run $(N) --store redis --server-kills $(N) $(ARGS)
+
+rig-proxy: SECONDS ?= 60
+rig-proxy: $(VENV)/installed ## run workers behind a proxy that does mischief to Redis' answers (SECONDS=60)
 	@$(BIN)/python -m tests.redis_rig proxy $(SECONDS) $(ARGS)
 
-redis-failovers: $(VENV)/installed ## let one Redis server after the other take over under load (COUNT=20)
+rig-failovers: COUNT ?= 20
+rig-failovers: $(VENV)/installed ## let one Redis server after the other take over under load (COUNT=20)
 	@$(BIN)/python -m tests.redis_failovers $(COUNT) $(ARGS)
+
+rig-sqlite: RIG ?= full
+rig-sqlite: COUNT ?= 200
+rig-sqlite: $(VENV)/installed ## full disks, changed bytes, many writers (RIG='full' 'flips' 'wal' 'stress' …, COUNT=200)
+	@$(BIN)/python -m tests.stores.sqlite_rig $(RIG) $(COUNT) $(ARGS)
+
+rig-fuzz: MINUTES ?= 10
+rig-fuzz: $(VENV)/installed ## hostile command lines, files, payloads, journals, Redis answers (MINUTES=10)
+	@$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES) $(ARGS)
+
+rig-wide: COUNT ?= 10000
+rig-wide: $(VENV)/installed ## measure flows with very many children and steps (COUNT=10000)
+	@$(BIN)/python -m tests.runtime.fanout $(COUNT) $(ARGS)
 
 pictures: $(VENV)/installed ## draw the pictures of docs/inspecting.md anew
 	@$(BIN)/python -m tests.pictures

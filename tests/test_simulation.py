@@ -1,4 +1,4 @@
-"""A short turn of the simulation: `make sim SEEDS=3000` takes longer ones. See tests/simulation."""
+"""A short turn of the simulation: `make rig-sim SEEDS=3000` takes longer ones. See tests/simulation."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A short turn of the rig of tests/redis_failovers.py: real workers, sentinels, and a master that is killed.
 
-ERGON_TEST_FAILOVERS makes it longer; `make redis-failovers COUNT=20`.
+ERGON_TEST_FAILOVERS makes it longer; `make rig-failovers COUNT=20`.
 """
 
 from __future__ import annotations

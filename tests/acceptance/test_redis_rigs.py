@@ -1,6 +1,6 @@
 """A short turn of the rig of tests/redis_rig.py: a network that does mischief.
 
-ERGON_TEST_SECONDS makes it longer; `make redis-proxy SECONDS=60`.
+ERGON_TEST_SECONDS makes it longer; `make rig-proxy SECONDS=60`.
 """
 
 from __future__ import annotations

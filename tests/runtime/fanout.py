@@ -1,4 +1,4 @@
-"""Wide flows: one parent with very many children, or steps. `make children COUNT=10000` measures them.
+"""Wide flows: one parent with very many children, or steps. `make rig-wide COUNT=10000` measures them.
 
     python -m tests.runtime.fanout 10000 [memory|sqlite] [gather|group|steps|cancel]...
 

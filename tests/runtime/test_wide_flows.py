@@ -1,4 +1,4 @@
-"""Flows with thousands of children or parallel steps: all end, none is lost. How long it takes: `make children`."""
+"""Flows with thousands of children or parallel steps: all end, none is lost. How long it takes: `make rig-wide`."""
 
 from __future__ import annotations
 
