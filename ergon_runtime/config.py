@@ -339,23 +339,21 @@ def _bool(value: _Value, key: str) -> bool:
 
 
 def _key_sources(value: _Value) -> tuple[str, ...]:
-    items = cast("list[object] | tuple[object, ...]", value.raw) if isinstance(value.raw, list | tuple) else (None,)
-    placed: list[str] = []
-    for item in items:
-        if not isinstance(item, str) or not all(map(str.strip, item.partition("="))):
-            expected = 'a list, as in ["k2=env:SHOP_KEY", "k1=keys/k1"]'
-            raise ConfigError(f"{value.origin}: crypto.keys must be {expected}")  # not what it is: that may be a key
-        key, _, place = item.partition("=")
-        inline = place.strip().startswith("env:") or re.fullmatch("[0-9a-fA-F]{64}", place.strip())
-        placed.append(f"{key.strip()}={place.strip() if inline else value.base / place.strip()}")
+    raw, placed = value.raw, list[str]()
+    for item in cast("list[object] | tuple[object, ...]", raw) if isinstance(raw, list | tuple) else (None,):
+        key, _, place = map(str.strip, item.partition("=")) if isinstance(item, str) else ("", "", "")
+        if not key or not place:  # what it is stays unsaid: it may be a key
+            raise ConfigError(f'{value.origin}: crypto.keys must be a list, as in ["k2=env:SHOP_KEY", "k1=keys/k1"]')
+        inline = place.startswith("env:") or re.fullmatch("[0-9a-fA-F]{64}", place)
+        placed.append(f"{key}={place if inline else value.base / place}")
     return tuple(placed)
 
 
 def _modules(value: _Value) -> tuple[str, ...]:
-    if not isinstance(value.raw, list | tuple):
+    raw, placed = value.raw, list[str]()
+    if not isinstance(raw, list | tuple):
         raise value.wrong("modules", 'a list, as in ["flows"]')
-    placed: list[str] = []
-    for item in cast("list[object] | tuple[object, ...]", value.raw):
+    for item in cast("list[object] | tuple[object, ...]", raw):
         if not isinstance(item, str) or not item.strip():
             raise value.wrong("modules", 'a list of names, as in ["flows", "jobs/orders.py"]')
         placed.append(_placed(item.strip(), value.base))
