@@ -36,11 +36,12 @@ def judge(folder: Path, killer: str) -> Verdict:
     tests = words[0].startswith("tests/")
     command = [sys.executable, "-m", *(_PYTEST if tests else ()), *words]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    environment = {**inherited, "PYTHONPATH": str(folder), "PYTHONHASHSEED": "0", "COLUMNS": "300"}
+    own = {"PYTHONPATH": str(folder), "PYTHONHASHSEED": "0", "COLUMNS": "300"}
+    own["PYTEST_DEBUG_TEMPROOT"] = str(folder.parent)  # several at once tidy up in each other's way
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env=environment,
+        env=inherited | own,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
