@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ergon_runtime.core.payloads import key_of, reason_against, unreadable
@@ -28,6 +28,7 @@ def reason(payload: bytes) -> str:
     return said
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.sampled_from(KINDS), st.text(), st.text(), st.binary())
 def test_payload_comes_back_at_its_place(kind: bytes, owner: str, which: str, payload: bytes) -> None:
     spot = Spot(kind, owner, which)
@@ -62,6 +63,7 @@ def test_payload_with_any_byte_changed_or_cut_off_is_not_taken() -> None:
     assert reason_against(cipher().decrypt(PLACE, stored + b"\0")) is not None
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.binary())
 def test_bytes_of_somebody_else_are_never_taken(tail: bytes) -> None:
     for stored in (tail, b"\0E1" + tail, b"\0E1e\x02k1" + tail, b"\0?" + tail):
