@@ -9,6 +9,8 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from ergon_cli.exits import ExitCode
 from ergon_cli.render import note
@@ -41,6 +43,19 @@ class Stop:
         self.code = STOP_CODES[number]
         self._asked.set()
         note(f"draining: {self._running.busy} running flows come to rest (again: stop at once)")
+
+
+async def first_of(tasks: Sequence[asyncio.Task[Any]], patience: float | None = None) -> set[asyncio.Task[Any]]:
+    """Wait until one of the tasks has ended, for `patience` seconds at most: those that have. The others are cancelled,
+    also when this is, and are over then: the store may be closed."""
+    try:
+        await asyncio.wait(tasks, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        while left := [task for task in tasks if not task.done()]:  # a cancel that meets the end of a wait is lost
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=0.1)
+    return {task for task in tasks if not task.cancelled()}
 
 
 def heed_signals(running: RunningWorker) -> Stop:

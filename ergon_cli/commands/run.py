@@ -22,7 +22,7 @@ from ergon_cli.loading import default_module, find_flow, load_flows
 from ergon_cli.logs import log_to_stderr
 from ergon_cli.options import State, VolatileOption, shared
 from ergon_cli.render import note
-from ergon_cli.serving import heed_signals
+from ergon_cli.serving import first_of, heed_signals
 from ergon_cli.starting import (
     ArgOption,
     FlowArgument,
@@ -90,15 +90,14 @@ async def _run(
     handle, running = await executor.start(
         concurrency=config.concurrency, lease=config.lease / 1000, max_entries=config.max_entries
     )
-    stop = heed_signals(running)
-    over = asyncio.create_task(until_over(store, handle, kept=kept, tell=not state.json))
-    ends = [over, asyncio.create_task(stop.wait()), asyncio.create_task(running.join())]
-    done, rest = await asyncio.wait(ends, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
-        task.cancel()
-    with contextlib.suppress(TimeoutError):  # shut down too slowly it aborts
-        async with asyncio.timeout(None if done else GRACE):
-            await running.shutdown()
+    async with running:
+        stop = heed_signals(running)
+        over = asyncio.create_task(until_over(store, handle, kept=kept, tell=not state.json))
+        ends = [over, asyncio.create_task(stop.wait()), asyncio.create_task(running.join())]
+        done = await first_of(ends, patience)
+        with contextlib.suppress(TimeoutError):  # shut down too slowly it aborts
+            async with asyncio.timeout(None if done else GRACE):
+                await running.shutdown()
     for task in done:
         task.result()
     status = await handle.status()

@@ -14,7 +14,7 @@ from ergon_cli.loading import default_module, load_flows
 from ergon_cli.logs import log_to_stderr
 from ergon_cli.options import State, VolatileOption, shared
 from ergon_cli.render import note, say_json
-from ergon_cli.serving import Stop, heed_signals
+from ergon_cli.serving import Stop, first_of, heed_signals
 from ergon_cli.stores import new_store
 from ergon_runtime import FlowDefinition, RunningWorker, StoreIdentity, Worker, registry
 from ergon_runtime.config import Config
@@ -50,19 +50,17 @@ async def worker(
     async with new_store(config) as store:
         lease_seconds, cap = config.lease / 1000, config.max_entries
         serving = Worker(store, concurrency=config.concurrency, lease=lease_seconds, max_entries=cap)
-        running = await serving.register_all().start()
-        stop = heed_signals(running)
-        _banner(identity, running.name, definitions, config, state)  # whoever has read it may send a signal
-        return await _serve(running, stop, burst=burst)
+        async with await serving.register_all().start() as running:
+            stop = heed_signals(running)
+            _banner(identity, running.name, definitions, config, state)  # whoever has read it may send a signal
+            return await _serve(running, stop, burst=burst)
 
 
 async def _serve(running: RunningWorker, stop: Stop, *, burst: bool) -> ExitCode:
     ends = [asyncio.create_task(stop.wait()), asyncio.create_task(running.join())]
     if burst:
         ends.append(asyncio.create_task(_until_quiet(running)))
-    done, rest = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
-        task.cancel()
+    done = await first_of(ends)
     await running.shutdown()
     for task in done:
         task.result()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -11,7 +13,7 @@ from typing import cast
 import pytest
 
 from ergon_cli.logs import SafeFormatter, log_warnings
-from ergon_cli.serving import Stop
+from ergon_cli.serving import Stop, first_of
 from ergon_runtime import RunningWorker, Store
 from tests.cli.shell import Shell, in_store
 
@@ -139,3 +141,20 @@ def test_warnings_of_other_commands_are_shown_and_never_obeyed(capsys: pytest.Ca
     assert logging.lastResort is not None
     logging.lastResort.handle(record)
     assert capsys.readouterr().err == "no \\x1b[2J\\u202e\n"
+
+
+def test_first_of_several_tasks_leaves_none_of_the_others_under_way() -> None:
+    async def deaf_once() -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # as a wait that ends at the same moment
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        slow, quick = asyncio.create_task(deaf_once()), asyncio.create_task(asyncio.sleep(0))
+        assert await first_of([slow, quick]) == {quick}
+        assert slow.cancelled()
+        slow = asyncio.create_task(deaf_once())
+        assert await first_of([slow], 0) == set()
+        assert slow.cancelled()
+
+    asyncio.run(main())

@@ -99,7 +99,8 @@ def faults(ran: Ran, *, codes: frozenset[int] | None = None, secrets: bool = Tru
         for where, text in (("stdout", ran.out), ("stderr", ran.err))
         for said in unsafe(text, drawn=drawn)
     )
-    if any(sign in ran.err for sign in OURS):
+    interrupted = ran.stopped and "KeyboardInterrupt" in ran.err  # anywhere, also where Python can but tell of it
+    if any(sign in ran.err for sign in OURS) and not interrupted:
         found.append(f"traceback: {ran.err[-600:]!r}")
     if secrets and CANARY in (ran.err if _given_as_data(ran.args) else ran.out + ran.err):
         found.append(f"secret: {(ran.out + ran.err)!r:.600}")
@@ -192,7 +193,7 @@ def _is_json(line: str) -> bool:
 def keeps_secret(words: Sequence[str]) -> bool:
     """Whether each password stands where it can be told from other text: between :// and @."""
     return all(
-        CANARY not in re.sub(rf"://[^\s/@:\"']*:[^\s@\"']*{CANARY}[^\s@\"']*@", "://", word)
+        CANARY not in re.sub(rf"://[^\s/@:\"']*:[^\s/@\"']*{CANARY}[^\s/@\"']*@", "://", word)
         for word in words
         if CANARY in word
     )

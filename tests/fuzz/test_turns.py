@@ -13,7 +13,7 @@ TURNS = {
     "command_lines": 50,
     "configs": 40,
     "addresses": 500,
-    "payloads": 250,
+    "payloads": 100,
     "journals": 25,
     "history_files": 40,
     "replies": 12,
