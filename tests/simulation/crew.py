@@ -39,7 +39,7 @@ class Crew:
         self.world = world
         random, options = world.random, world.options
         self.upgrades = sorted(random.uniform(0.5, 6) for _ in range(options.codes - 1))
-        self._rolling = random.choice([0.0, 4.0, 8.0])
+        self._rolling = random.choice([0.0, 8.0, 8.0])
         """How long old code still serves after an upgrade began."""
         self.slots = [Slot(n) for n in range(random.choice([2, 3] if self.upgrades else [1, 2, 2, 3]))]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
@@ -143,22 +143,19 @@ def build(seed: int, depth: int, code: Code) -> Callable[[Run, int], Awaitable[b
     def make(left: int) -> Kid:
         kind = random.choice(INNER if left > 0 and random.random() < 0.8 else leaves)
         kids = [make(left - 1) for _ in range(random.randint(2, 3))] if kind in INNER else []
-        draw = _draw(random)
+        return _part(kind, random, kids)
 
-        def node(run: Run) -> Awaitable[None]:
-            used[kind] += 1
-            return NODES[kind](run, kids, draw)
-
-        return node
-
-    body = make(depth)
+    parts = [make(depth)]
+    if code.changes:  # and time between two patches, in which other code may come
+        parts = [_part("patch", random), *parts, _part("nap", random), _part("patch", random)]
     again = random.choice([0, 0, 0, 1, 2])
 
     async def main(run: Run, n: int) -> bool:
         try:
             if n == 0 and is_stuck(seed):
                 await asyncio.get_running_loop().create_future()
-            await body(run)
+            for part in parts:
+                await part(run)
             while n == 0 and code.version == 0 and is_spinning(seed):
                 await asyncio.sleep(0)
             await make_step("last", "async")(run.told(), 0)
@@ -167,6 +164,17 @@ def build(seed: int, depth: int, code: Code) -> Callable[[Run, int], Awaitable[b
         return n < again
 
     return main
+
+
+def _part(kind: str, random: Random, kids: Sequence[Kid] = ()) -> Kid:
+    """A node with dice of its own."""
+    draw = _draw(random)
+
+    def node(run: Run) -> Awaitable[None]:
+        used[kind] += 1
+        return NODES[kind](run, [*kids], draw)
+
+    return node
 
 
 async def _poison(run: Run, n: int) -> bool:

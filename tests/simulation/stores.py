@@ -206,7 +206,10 @@ class ChaosStore(NeverCopied):
             rare = weather.lease * 2 if random.random() < 0.1 else 0.1
             await asyncio.sleep(random.choice([0.05, 0.5, rare]))
             raise StoreUnavailable("simulated: the answer was lost")
-        if pipe is not None or random.random() < 0.5:
+        if weather.stormy(0.015, "slow calls"):
+            weather.count("slow answers")
+            await asyncio.sleep(random.uniform(0.1, 1.2) * weather.lease)
+        elif pipe is not None or random.random() < 0.5:
             await asyncio.sleep(random.random() * 0.03)
         if pipe is not None and pipe.lost:
             raise StoreUnavailable("simulated: the pipeline's answers were lost")
