@@ -78,7 +78,7 @@ async def live_through(url: str, keys: Keys | None) -> None:
         async with await Worker(store).register(order, bill).start():
             await handle.signal("go", f"signal {secret}")
             await scheduler.signal("go", f"named {secret}")
-            assert secret in await handle.result(timeout=20)
+            assert secret in await handle.result(timeout=120)
             waiting = await scheduler.schedule(order(secret), id="waiting")
             await stands(waiting, "waiting")
         await scheduler.signal("nobody", secret)
