@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore, holders
+from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore
 from tests.stores.harness import new
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,9 +43,11 @@ def raw(path: Path) -> sqlite3.Connection:
 
 def locks_are_told(folder: Path) -> bool:
     """Whether the kernel tells who has a lock on a file in this folder. Not every sandbox and file system does."""
-    file = os.open(folder / "told-shm", os.O_CREAT | os.O_RDWR)
+    file, table = os.open(folder / "told", os.O_CREAT | os.O_RDWR), Path("/proc/locks")
     try:
         fcntl.lockf(file, fcntl.LOCK_EX, 1, 120)
-        return holders.writer(str(folder / "told")) == os.getpid()
+        found = os.fstat(file)
+        told = f"{os.getpid()} {os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino} 120 120"
+        return table.exists() and told in table.read_text()
     finally:
         os.close(file)
