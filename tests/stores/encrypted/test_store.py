@@ -239,6 +239,39 @@ async def test_what_could_not_be_read_is_written_nowhere(p: Pair) -> None:
     assert (await target.identity()).copy_of is not None
 
 
+def forge_args(store: MemoryStore) -> None:
+    row = store.state.flows["a"]
+    row.flow = replace(row.flow, args=b"forged")
+
+
+def forge_result(store: MemoryStore) -> None:
+    store.state.flows["a"].result = b"forged"
+
+
+def forge_mail(store: MemoryStore) -> None:
+    (box,) = store.state.flows["a"].mail.values()
+    box[0] = replace(box[0], message=replace(box[0].message, body=b"forged"))
+
+
+def forge_kept(store: MemoryStore) -> None:
+    (box,) = store.state.mailboxes.kept.values()
+    box[0] = replace(box[0], message=replace(box[0].message, body=b"forged"))
+
+
+@pytest.mark.parametrize("forge", [forge_args, forge_result, forge_mail, forge_kept])
+def test_store_with_anything_forged_is_not_copied_even_unencrypted(forge: Callable[[MemoryStore], None]) -> None:
+    async def main() -> None:
+        p = Pair()
+        await p.old.create(new("a"))
+        await p.old.send(mail("a", "signal:go"))
+        await p.old.send(signal("later"))
+        forge(p.plain)
+        with pytest.raises(PayloadUnreadable, match="the store cannot be copied: what the store has as the "):
+            await copy_store(p.old, MemoryStore(p.clock))
+
+    asyncio.run(main())
+
+
 # Copies
 
 
