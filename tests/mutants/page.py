@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mutants import histories
 from tests.mutants.all import everything
 from tests.mutants.mutant import ROOT
 
@@ -28,11 +29,11 @@ Each replaces a few words of the code, of a query or of a script. The rules are 
 _PLANTED = """
 ## Planted in the simulation
 
-These are planted in memory while simulated histories run (`tests/simulation/mutants*.py`). The rig is always the
-simulation: `python -m tests.mutants.run NAME` takes one history after the other until one of them notices.
+These are planted in memory (`tests/simulation/mutants*.py`), most of them while histories are simulated:
+`python -m tests.mutants.run NAME` takes one history after the other until one of them notices.
 
-| Mutant | Rule | What is broken |
-|---|---|---|
+| Mutant | Rule | What is broken | Killed by |
+|---|---|---|---|
 """
 
 
@@ -40,8 +41,12 @@ def text() -> str:
     """The whole page."""
     known = list(everything())
     source = (f"| `{e.name}` | {e.rule} | {_cell(e.what)} | `{_cell(e.killer)}` |\n" for e in known if e.source)
-    planted = (f"| `{e.name}` | {e.rule} | {_cell(e.what)} |\n" for e in known if not e.source)
+    planted = (f"| `{e.name}` | {e.rule} | {_cell(e.what)} | {_rig(e.name)} |\n" for e in known if not e.source)
     return "".join((_HEAD, _SOURCE, *source, _PLANTED, *planted))
+
+
+def _rig(planted: str) -> str:
+    return f"`{histories.SELDOM[planted]}`" if planted in histories.SELDOM else "the simulation"
 
 
 def _cell(said: str) -> str:

@@ -62,7 +62,7 @@ _PYTEST = ("pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=
 
 
 def _read(code: int, output: str, *, tests: bool) -> Verdict:
-    found = (_FAILED if tests else _TOLD).search(output)
+    found = _FAILED.search(output) or (None if tests else _TOLD.search(output))
     if code == 0:
         return Verdict("survived", "nothing failed")
     if code == 1 and found:
