@@ -107,7 +107,10 @@ class Ground:
             stopped, code, raised = False, None, None
             try:
                 with self._clock(stops) as clock, _forgotten(self.folder):
-                    code = _main(list(args))
+                    try:
+                        code = _main(list(args))
+                    finally:
+                        clock.over = True
                     stopped = clock.stopped
             except Stuck:
                 raised = f"stuck: no end within {self._patience} s"
@@ -160,6 +163,7 @@ class Ground:
     @contextmanager
     def _clock(self, stops: bool) -> Iterator[_Clock]:
         clock = _Clock(stops, self._patience)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it may have been ignored
         signal.signal(signal.SIGALRM, clock.rings)
         signal.setitimer(signal.ITIMER_REAL, NUDGE if stops else self._patience)
         try:
@@ -227,9 +231,11 @@ class _Clock:
     """What happens when a command takes long."""
 
     def __init__(self, stops: bool, patience: float) -> None:
-        self._stops, self._patience, self.stopped = stops, patience, False
+        self._stops, self._patience, self.stopped, self.over = stops, patience, False, False
 
     def rings(self, *_: object) -> None:
+        if self.over:
+            return
         if not self._stops or self.stopped:
             raise Stuck
         self.stopped = True
