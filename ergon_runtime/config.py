@@ -61,7 +61,7 @@ NUMBERS = ("worker.concurrency", "worker.max_entries")
 UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 LONGEST = 36_500 * UNITS["d"]
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
-_SECRET = re.compile(r"(?<=://)\S*(?=@)|(?<=password=)[^&\s\"']*")
+_SECRET = re.compile(r"(?<=://)\S*(?=@)|(?<=password=)[^&\s\"']*|\b[0-9a-fA-F]{64}\b")
 SIZES = {"B": 1, "KiB": KIB, "MiB": MIB}
 _SIZE = re.compile(r"([0-9]{1,9})(B|KiB|MiB)")
 _TOML_POSITION = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)

@@ -310,3 +310,12 @@ def test_load_keys_that_make_no_sense_are_refused_and_not_shown(tmp_path: Path, 
 def test_config_shown_has_no_key_that_was_put_into_it(tmp_path: Path) -> None:
     (tmp_path / "ergon.toml").write_text(f'[crypto]\nkeys = ["k1={"c0ffee" * 10}"]')
     assert "c0ffee" not in repr(load_config(tmp_path, {}))
+
+
+def test_line_of_a_toml_error_does_not_show_an_encryption_key(tmp_path: Path) -> None:
+    key = "0123456789abcdef" * 4
+    (tmp_path / "ergon.toml").write_text(f'[crypto]\nkeys = ["k1={key}"\n')
+    with pytest.raises(ConfigError) as raised:
+        load_config(tmp_path, {})
+    assert key not in str(raised.value)
+    assert f'keys = ["k1={"*" * 64}"' in str(raised.value)
