@@ -245,7 +245,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.callbacks += 1
         try:
             handle.context.run(handle.callback, *handle.args)
-        except Exception as error:  # as asyncio does
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # as asyncio does
             self.call_exception_handler({"message": f"exception in {handle.callback!r}", "exception": error})
 
 

@@ -146,15 +146,17 @@ class Simulation:
     def run(self) -> Simulation:
         """Live through the whole history, once."""
         with self._present():
-            self.crew.begin()
-            self.people.begin()
-            self.loop.post(None, 0.0, lambda: self.loop.create_task(self.people.act()))
-            self.loop.run(END, most=MOST)
-            if self.loop.callbacks >= MOST:
-                self.problems.append("it spins")
-            self.problems += programs.problems
-            self.stats.update({f"node {name}": n for name, n in programs.used.items()})
-            self._close()
+            try:
+                self.crew.begin()
+                self.people.begin()
+                self.loop.post(None, 0.0, lambda: self.loop.create_task(self.people.act()))
+                self.loop.run(END, most=MOST)
+                if self.loop.callbacks >= MOST:
+                    self.problems.append("it spins")
+                self.problems += programs.problems
+                self.stats.update({f"node {name}": n for name, n in programs.used.items()})
+            finally:
+                self._close()
         return self
 
     @contextlib.contextmanager
