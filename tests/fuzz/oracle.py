@@ -147,7 +147,7 @@ def _ending(ran: Ran, codes: frozenset[int] | None) -> Iterable[str]:
         allowed |= {130}
     if ran.code not in allowed:
         yield f"code: {ran.code} of {' '.join(named)}, not of {sorted(allowed)}: {ran.err[-600:]!r}"
-    lines = ran.err.splitlines()
+    lines = DRAWING.sub("\n", ran.err).splitlines()  # a bar that is written over stands before others
     told = [line for line in lines if line.startswith(("error: ", '{"error": '))]
     if ran.code == 0 and told:
         yield f"ok: exit 0 with an error: {told[0]!r:.300}"
