@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sqlite3
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
@@ -151,6 +152,7 @@ class SQLiteBooks:
 
     def __init__(self, clock: Callable[[], int], token: Callable[[], str]) -> None:
         self._conn = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
+        weakref.finalize(self, self._conn.close)  # whoever throws a history away
         self._conn.execute("BEGIN IMMEDIATE")
         schema.migrate(self._conn, ":memory:")
         self._conn.execute("COMMIT")
