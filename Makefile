@@ -7,8 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check venv acceptance pictures rig-sim rig-cross rig-mutants rig-machine rig-faults rig-kill rig-recovery \
-	rig-redis rig-proxy rig-failovers rig-sqlite rig-fuzz rig-wide
+.PHONY: help demo test check venv acceptance pictures rig-sim rig-cross rig-mutants rig-machine rig-faults rig-kill rig-recovery rig-redis rig-proxy rig-failovers rig-sqlite rig-fuzz rig-wide
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
