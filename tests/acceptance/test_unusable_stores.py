@@ -198,6 +198,7 @@ def test_full_disk_is_exit_6_and_nothing_is_half_written(here: Shop, args: list[
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 
+    here.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # Python would leave a part of it
     refused(here, args, 6, "check the disk, its quota and size limits", preexec_fn=limit)
     assert flows(here) == ["one"]
     with database(here) as connection:
@@ -214,6 +215,7 @@ def test_disk_that_fills_up_within_a_write_leaves_nothing_of_it(here: Shop) -> N
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2 * size, 2 * size))
 
+    here.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # Python would leave a part of it
     line = ["schedule", "hello", "--id", "long", "-a", "name:=@long.json"]
     refused(here, line, 6, "check the disk, its quota and size limits", preexec_fn=limit)
     assert flows(here) == ["one"]

@@ -6,6 +6,7 @@ import asyncio
 import resource
 import sqlite3
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -157,12 +158,14 @@ def test_damaged_store_leaves_no_backup(filled: Path) -> None:
 
 @contextmanager
 def files_up_to(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before, wrote_none = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # Python would leave a part of it
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        sys.dont_write_bytecode = wrote_none
 
 
 def test_backup_that_finds_no_room_names_its_own_file_and_leaves_nothing(filled: Path) -> None:

@@ -5,13 +5,18 @@ Each page is looked at by one script, so in one moment: a store in use gives no 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
+from ergon_runtime.errors import StoreCorrupt
 from ergon_runtime.stores.redis.rows import Argument
 
 PAGE = 100
 """Flows that one script looks at; members of a sorted set are ten times as many."""
+
+_TURNS = 10
+"""Times that SCAN may give the same cursor; a server that grows or shrinks its table may give one again."""
 
 Ask: TypeAlias = Callable[..., Awaitable[Any]]
 """Runs the script with these arguments."""
@@ -20,9 +25,13 @@ Ask: TypeAlias = Callable[..., Awaitable[Any]]
 async def damage(ask: Ask, prefix: str) -> AsyncGenerator[str]:
     """What is wrong, in words. Namespaces have no letters that mean something in a pattern. Raises StoreError."""
     indexes: dict[str, None] = {}
+    cursors: Counter[int] = Counter()
     cursor: Argument = "0"
     while True:
         cursor, found, some = await ask("keys", cursor, f"{prefix}*")
+        cursors[int(cursor)] += 1
+        if cursors[int(cursor)] > _TURNS:
+            raise StoreCorrupt("the server lists its keys without end; look at it with redis-cli")
         for text in _texts(found):
             yield text
         indexes.update(dict.fromkeys(_texts(some)))

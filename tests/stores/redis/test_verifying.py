@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 
 import pytest
 from redis import Redis
 
+from ergon_runtime.errors import StoreCorrupt
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.redis.address import parse_redis
 from ergon_runtime.stores.redis.store import RedisStore
+from ergon_runtime.stores.redis.verifying import damage
 from tests.redis_server import shared_server
 from tests.stores.conformance.test_verify import use
 from tests.stores.harness import Bench, Clock, new
@@ -115,3 +118,15 @@ def test_verify_looks_at_every_page(monkeypatch: pytest.MonkeyPatch) -> None:
         raw.close()
 
     run(main)
+
+
+def test_verify_of_a_server_whose_cursor_never_ends_is_damage_and_no_endless_loop() -> None:
+    async def garbled(*_: object) -> list[object]:
+        return [b"7", [], []]
+
+    async def look() -> None:
+        async for _ in damage(garbled, "{x}:"):
+            raise AssertionError
+
+    with pytest.raises(StoreCorrupt, match="lists its keys without end"):
+        asyncio.run(look())
