@@ -18,10 +18,10 @@ from ergon_runtime import (
     wait_signal,
 )
 from ergon_runtime.core.flows import Status
-from tests.faults.children import fault_child
+from tests.faults.children import fault_child, fault_endless_child
 from tests.faults.effects import begin, present, work
 from tests.faults.person import Person
-from tests.faults.scenario import completed, failed, scenario
+from tests.faults.scenario import CANCELLED, completed, failed, scenario
 from tests.faults.steps import Broken, pay, plain
 
 AGAIN = RetryPolicy(max_attempts=3, initial=0.2, multiplier=2)
@@ -96,6 +96,24 @@ KEPT = "plain(kept) plain(kept) moody(then)"
 )
 async def flow_retry_keeps(person: Person) -> None:
     await person.start(fault_retried_keeping())
+
+
+@flow(retry=AGAIN)
+async def fault_retried_parent() -> str:
+    invoke(fault_endless_child())
+    await sleep(0.1)
+    return await moody("then")
+
+
+@scenario(
+    fault_retried_parent,
+    fault_endless_child,
+    ends={"f": completed("moody(then)")} | {f"f/fault_endless_child{life}": CANCELLED for life in ("", "~2", "~3")},
+    racy=True,
+)
+async def flow_retry_with_children(person: Person) -> None:
+    """Each life's child is cancelled; whether it had begun, and so has to tidy up, depends."""
+    await person.start(fault_retried_parent())
 
 
 @flow(retry=AGAIN, keep=False)
