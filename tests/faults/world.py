@@ -111,9 +111,9 @@ class World:
         least = 1 + self.scenario.longest
         lease = OPERATOR_LEASE / 1000 if self.calls[call - 1].startswith("person") else LEASE
         match self.faults[call]:
-            case Mode.REFUSED:
+            case Mode.REFUSED if lease == LEASE:  # people do not ask again for what they hold: it is taken over
                 return least
-            case Mode.UNANSWERED | Mode.DEAD_BEFORE | Mode.DEAD_AFTER:
+            case Mode.REFUSED | Mode.UNANSWERED | Mode.DEAD_BEFORE | Mode.DEAD_AFTER:
                 return least + 1.5 * lease
             case Mode.LATE | Mode.SILENT | Mode.SLOW | Mode.PAUSED:
                 return least + 3.5 * lease
