@@ -194,6 +194,7 @@ def _repeats(effects: Sequence[Effect], fates: Mapping[int, Fate], figures: Coun
 def _takeovers(lines: Sequence[Line], fates: Mapping[int, Fate], figures: Counter[str]) -> Iterator[str]:
     """A flow that was running is claimed only from a worker that is excused; never from one that was drained."""
     holder: dict[str, Claimed | None] = {}
+    given_back = {line.token for line in lines if isinstance(line, Released)}
     for line in lines:
         match line:
             case Released():
@@ -205,6 +206,9 @@ def _takeovers(lines: Sequence[Line], fates: Mapping[int, Fate], figures: Counte
                 if line.status == "running":
                     figures["takeovers"] += 1
                     if before is None:  # a worker that died before it could say that it had it
+                        continue
+                    # Lines are written when answers come. One may come late, to a worker that was stopped or starved.
+                    if before.token in given_back or fates[line.worker].stopped:
                         continue
                     fate = fates[before.worker]
                     if not _excused(fate, line.flow):

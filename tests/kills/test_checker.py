@@ -52,6 +52,12 @@ RIGHT: dict[str, Books] = {
     "an effect whose worker died before its record": books(*AGAIN, w1=KILLED),
     "an effect whose worker said it had lost the lease": books(*AGAIN, w1=Fate(drained=True, lost=frozenset({FLOW}))),
     "a stopped worker's body that ends after the record": books(*STALE, w1=STOPPED),
+    "an answer to a claim that came late, to a worker that was stopped": books(
+        claimed(1, "t1"), claimed(2, "t0", "running"), effect(1, "t1", "n1"), w2=STOPPED
+    ),
+    "an answer to a release that came late": books(
+        claimed(1, "t1"), effect(1, "t1", "n1"), claimed(2, "t3", "running"), Released(1, FLOW, "t1", 9)
+    ),
     "a second try": books(*TRIED, entries=[step("n1", attempts=2)]),
     "a worker that slept, and began before": books(
         *SLEPT, effect(2, "t2", "n1", begun=21), effect(1, "t1", "n0", begun=9), w1=STOPPED
