@@ -55,8 +55,6 @@ class Wish:
             refused = "--debug goes with --until: it opens a debugger where the code asks for that step"
         elif self.debug and (self.json or len(ids) != 1 or STDIN in ids):
             refused = "--debug is for one flow, and a person: not with --json, several ids or standard input"
-        elif self.debug and sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # so it is when closed
-            refused = "--debug reads its commands from standard input, which is closed"
         elif self.stands and chosen.every:
             refused = "--stack and --until are for flows that are named, not for --all"
         elif self.stands and (self.check_result or self.junit or self.github):

@@ -24,7 +24,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ERGON = (sys.executable, "-m", "ergon_cli")
 """What the command `ergon` runs; this way the checkout's own code is used."""
-LIMIT = 55.0
+LIMIT = 110.0
 ENOUGH = 300
 """Files to measure before the worker is killed."""
 

@@ -241,12 +241,6 @@ def test_options_that_do_not_go_together_are_refused(replays: Replays, args: lis
     assert said in replays.shell.err
 
 
-def test_debugger_without_standard_input_is_refused(replays: Replays, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", None)
-    replays("waits", "--until", "pay", "--debug", code=2)
-    assert "standard input, which is closed" in replays.shell.err
-
-
 def always(stream: object) -> bool:
     return True
 

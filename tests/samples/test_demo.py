@@ -12,7 +12,7 @@ DEMO = Path(__file__).resolve().parent.parent.parent / "sample_flows" / "demo.py
 
 def run(script: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, "TMPDIR": str(tmp_path)}
-    return subprocess.run([sys.executable, str(script)], env=environ, capture_output=True, text=True, timeout=90)
+    return subprocess.run([sys.executable, str(script)], env=environ, capture_output=True, text=True, timeout=150)
 
 
 def processes_that_name(folder: Path) -> list[str]:

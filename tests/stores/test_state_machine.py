@@ -298,7 +298,7 @@ class OnRedis(TwoStores):
 
 TestOnSQLite, TestOnRedis = OnSQLite.TestCase, OnRedis.TestCase
 TestOnSQLite.settings = TestOnRedis.settings = settings(
-    max_examples=60,
+    max_examples=30,
     stateful_step_count=50,
     deadline=None,
     derandomize=True,
