@@ -38,7 +38,7 @@ from tests.simulation.traces import Trace, TracedMachine
 
 EPOCH = 1_800_000_000_000
 """When simulated time begins, in UTC milliseconds."""
-END = 600.0
+END = 3600.0
 """Seconds after which a history is over, whatever is left."""
 CALMS = (6.0, 10.0, 15.0, 40.0)
 MOST = 1_000_000
