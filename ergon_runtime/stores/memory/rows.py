@@ -170,13 +170,13 @@ class Agenda:
 
     def content(self) -> set[tuple[str, int | None, int | None, str]]:
         """All of it: lane, priority, due time and flow; of a leased flow lane and flow."""
-        queued = {
-            (lane, priority, due, flow)
-            for lane, queues in self._queues.items()
-            for priority, queue in queues.items()
-            for due, flow in queue
-        }
-        return queued | {(lane, None, None, flow) for lane, flows in self._leased.items() for flow in flows}
+        found: set[tuple[str, int | None, int | None, str]] = set()
+        for lane, queues in self._queues.items():
+            for priority, queue in queues.items():
+                found.update((lane, priority, due, flow) for due, flow in queue)
+        for lane, flows in self._leased.items():
+            found.update((lane, None, None, flow) for flow in flows)
+        return found
 
     def all_leased(self) -> Iterator[str]:
         """The flows of all lanes that have an owner."""
