@@ -50,6 +50,8 @@ def _waiting(case: Case) -> Iterator[str]:
     if row.status is Status.WAITING and row.due is None and not case.record.waits:
         yield "it waits for nothing"
     begins = case.history.begins
+    if case.record.waits:
+        return  # a life that has begun may have recorded nothing yet
     if row.status is Status.WAITING and case.history.delayed and (row.due is None or row.due > begins):
         yield f"it is to be retried at {begins}, and is due at {row.due}"
 
