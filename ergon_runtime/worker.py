@@ -103,10 +103,9 @@ class Worker:
         if not self._definitions:
             raise DefinitionError("a worker needs flow types: call register(...) before start()")
         registry.resolve()
+        # Part of the fingerprint: what cannot be read without a key is tried again by those who have it.
+        keys = (await self.store.identity()).keys
         pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="ergon-step")
-        keys = (
-            await self.store.identity()
-        ).keys  # what cannot be read without a key is tried again by those who have it
         engine = Engine(
             store=self.store,
             worker=self.name,
