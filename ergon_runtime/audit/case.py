@@ -69,16 +69,22 @@ class Case:
     @property
     def incomplete(self) -> bool:
         """Whether this is a fork or an import that is being written, or that was interrupted: nothing runs it."""
-        return self.record.lease_length == 0 and len(self.journal) < self.row.length
+        return len(self.journal) < self.row.length and (self.record.lease_length == 0 or self._why == "paused")
 
     @property
     def imported(self) -> bool:
         """Whether it comes from another store (P8): its mail, and perhaps its children, are there."""
+        paused = self.row.status is Status.BLOCKED and self._why == "paused"
+        return paused or (self.record.lease_length == 0 and self.row.head is not None)
+
+    @property
+    def _why(self) -> object:
+        """The kind of what it says it is blocked for, or was when it was cancelled."""
         match read_note(self.row.note).get("why"):
-            case {"kind": "paused"} if self.row.status is Status.BLOCKED:
-                return True
+            case {"kind": kind}:
+                return kind
             case _:
-                return self.record.lease_length == 0 and self.row.head is not None
+                return None
 
     def made(self) -> Iterator[tuple[int, ChildCreated]]:
         """The children that it has recorded to have made, and in which life."""

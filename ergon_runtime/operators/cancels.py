@@ -1,4 +1,8 @@
-"""Ending a flow without its code: one that never ran, or is blocked (P3)."""
+"""Ending a flow without its code: one that never ran, or is blocked (P3).
+
+R4  A flow whose journal is shorter than its row says is being written, or is damaged. It ends without an entry of its
+    own: whoever still writes the journal would write behind it.
+"""
 
 from __future__ import annotations
 
@@ -20,23 +24,26 @@ async def end_flow(store: Store, row: FlowRow) -> bool:
     if claim is None:
         return False
     message = next((m for m in claim.mail if m.channel == CANCEL), None)
-    records = await _records(store, claim)
+    records, whole = await _records(store, claim)
     entries = [record.entry for record in records]
     draft = cancel_before(max((entry.at for entry in entries), default=claim.now), claim.now, message)
     own = {entry.child for entry in entries if isinstance(entry, ChildCreated) and not entry.detached}
     sends = cancels((child for child in await live_children(store, row.id) if child in own), f"end of {row.id}")
     number = max((record.commit for record in records), default=claim.length) + 1
-    return await commit(store, claim, replace(draft, sends=sends), number)
+    return await commit(store, claim, replace(draft, sends=sends, entries=draft.entries if whole else ()), number)
 
 
-async def _records(store: Store, claim: Claim) -> list[Recorded]:
-    """The journal of a claimed flow, but what cannot be read of it: that may be why the flow is blocked."""
+async def _records(store: Store, claim: Claim) -> tuple[list[Recorded], bool]:
+    """The journal of a claimed flow, but what cannot be read of it: that may be why the flow is blocked. And whether
+    the store has all of it."""
     found: list[Recorded] = []
-    for start in range(max(0, claim.base), claim.length, PAGE):
-        rows = await store.journal(claim.lease.flow, start, PAGE)
+    start = max(0, claim.base)
+    while start < claim.length:
+        rows = await store.journal(claim.lease.flow, start, min(PAGE, claim.length - start))
         if not rows:
-            break  # there is less than the flow's row says
-        for row in rows:
+            return found, False
+        for seq, row in enumerate(rows, start):
             with contextlib.suppress(ValueError):
-                found.append(unpack(row, start))
-    return found
+                found.append(unpack(row, seq))
+        start += len(rows)
+    return found, True

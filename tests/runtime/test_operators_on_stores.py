@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from ergon_runtime.audit import audit
 from ergon_runtime.core.entries import (
     Adopted,
+    CancelReceived,
     ChildCreated,
     ChildEnded,
     Entry,
@@ -26,7 +28,7 @@ from ergon_runtime.core.entries import (
 from ergon_runtime.core.flows import FlowQuery, FlowRow, NewFlow, Status
 from ergon_runtime.errors import OperatorRefused, StoreUnavailable
 from ergon_runtime.operators import ForkPlan, end_flow, fork_flow, plan_fork, plan_retry, retry_flow
-from ergon_runtime.stores.records import Kind
+from ergon_runtime.stores.records import JournalPart, Kind
 from tests.stores.copies import everything
 from tests.stores.harness import LANE, Bench, Held, on_each_store
 
@@ -233,6 +235,32 @@ async def test_p3_fork_that_was_interrupted_anywhere_never_runs_by_half_and_is_f
                 assert await run_all(b) == [plan.new_id]
             assert [record.seq for record in await records(b, plan.new_id)] == list(range(STEPS + 1))
     await fork_flow(Dying(b.store, CALLS + 1, heard=False), await planned(b, "last"))  # type: ignore[arg-type]  # too
+
+
+@on_each_store
+async def test_r4_fork_that_is_cancelled_half_made_gets_no_entry_behind_which_the_rest_is_written(b: Bench) -> None:
+    await ended(b)
+    for last in range(1, CALLS - 1):
+        for goes_on in (False, True):
+            plan = await planned(b, f"g{last}{goes_on}")
+            with pytest.raises(StoreUnavailable):
+                await fork_flow(Dying(b.store, last, heard=True), plan)  # type: ignore[arg-type]  # it is one
+            assert await end_flow(b.store, await b.row(plan.new_id))
+            if goes_on:  # whoever was only slow
+                for start in range(0, STEPS + 1, 200):
+                    await b.store.restore(JournalPart(plan.new_id, start, whole(plan)[start : start + 200]))
+            found = await records(b, plan.new_id)
+            assert [record.seq for record in found] == list(range(len(found)))
+            there = STEPS + 1 if goes_on else [0, 200, 400, STEPS + 1][last - 1]
+            was_whole = last == CALLS - 2
+            assert [type(record.entry) for record in found[there:]] == [CancelReceived] * was_whole
+            with pytest.raises(OperatorRefused, match="is cancelled"):
+                await fork_flow(b.store, plan)
+    assert [each async for each in audit(b.store)] == []
+
+
+def whole(plan: ForkPlan) -> tuple[bytes, ...]:
+    return (*plan.entries, pack(plan.marker, plan.number))
 
 
 @on_each_store

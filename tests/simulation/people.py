@@ -37,7 +37,7 @@ class People:
         self._without = world.options.without
 
     def begin(self) -> None:
-        """Plan what flows there will be, and start to act."""
+        """Plan what flows there will be."""
         world, random, options = self.world, self.world.random, self.world.options
         plans = [(f"f{n}", options.seed * 10 + n, min(options.depth, random.choice(DEPTHS))) for n in range(3)]
         plans = plans[: min(options.flows, random.randint(1, 3))]
@@ -45,7 +45,6 @@ class People:
             plans.append(("poison", options.seed, POISON))
         for plan in plans:
             world.loop.post(None, random.uniform(0, 3), self.schedule, *plan)
-        world.loop.post(None, 0.0, lambda: world.loop.create_task(self.act()))
 
     def schedule(self, name: str, seed: int, depth: int) -> None:
         """Create a flow that runs the program of a seed."""
@@ -64,7 +63,7 @@ class People:
         """Signals and cancels at random; in the calm, a signal for whoever waits, until all flows have ended."""
         world = self.world
         while True:
-            await asyncio.sleep(world.random.randint(100, 1500) / 1000)
+            await asyncio.sleep(world.random.randint(50, 750) / 1000)
             live = [row for row in world.core.list(FlowQuery(statuses=LIVE, limit=100_000)) if row.id in world.claims]
             live.sort(key=lambda row: row.id)
             if world.loop.now > 3.5 and not live and world.random.random() < 0.4:
@@ -168,8 +167,6 @@ class People:
         world.hint()
 
     def _cancel(self, flow: str) -> None:
-        if flow in self.world.operators.unfinished():
-            return  # whoever died in the middle of that would leave half a fork to the workers of a memory store
         self._count += 1
         self.world.count("cancels")
         if self.world.random.random() < 0.5:

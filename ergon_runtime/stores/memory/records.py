@@ -92,6 +92,7 @@ def _row(piece: FlowRecord) -> Row:
         length=piece.lease_length,
         alone=piece.alone,
         head=view.head,
+        entries=view.length,
         base=view.base,
         result=view.result,
         note=view.note,

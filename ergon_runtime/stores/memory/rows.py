@@ -47,6 +47,8 @@ class Row:
     alone: bool = False
     head: str | None = None
     journal: list[bytes] = field(default_factory=list[bytes])
+    entries: int = 0
+    """How many `journal` has or, while it is being restored, is to have."""
     base: int = 0
     result: bytes | None = None
     note: bytes | None = None
@@ -82,7 +84,7 @@ class Row:
             due=self.due,
             owner=self.owner,
             head=self.head,
-            length=len(self.journal),
+            length=self.entries,
             base=self.base,
             result=self.result,
             note=self.note,
@@ -118,7 +120,7 @@ class Row:
             parent=flow.parent,
             status=before,
             head=self.head,
-            length=len(self.journal),
+            length=self.entries,
             base=self.base,
             started=self.started,
             now=now,

@@ -85,7 +85,7 @@ class MemoryState:
             raise LeaseLost(commit.lease.flow)
         if row.head == commit.id:
             return CommitReply(row.token == commit.lease.token, self.mailboxes.visible(row), now)
-        if row.token != commit.lease.token or (row.head, len(row.journal)) != (commit.predecessor, commit.start):
+        if row.token != commit.lease.token or (row.head, row.entries) != (commit.predecessor, commit.start):
             raise LeaseLost(commit.lease.flow)
         consumed, aside = self._taken(row, commit.consumed), self._taken(row, rules.set_aside(commit))
         self._check_creates(commit.creates)
@@ -235,6 +235,7 @@ class MemoryState:
     def _record(self, row: Row, commit: Commit, now: int) -> None:
         row.head, row.status, row.updated = commit.id, commit.status, now
         row.journal.extend(commit.entries)
+        row.entries += len(commit.entries)
         row.result, row.fingerprint = commit.result, commit.fingerprint
         row.base = row.base if commit.base is None else commit.base
         row.note = row.note if commit.note is None else commit.note

@@ -12,7 +12,7 @@ import pytest
 from ergon_runtime.core.flows import FlowQuery, Message, Status
 from ergon_runtime.errors import LeaseLost, StoreCorrupt
 from ergon_runtime.stores.copying import Copied
-from ergon_runtime.stores.records import JournalPart, Kind
+from ergon_runtime.stores.records import FlowRecord, JournalPart, Kind
 from tests.stores.copies import copied, everything, on_all_pairs, on_each_pair, pieces, populate
 from tests.stores.harness import LANE, LEASE, Bench, mail, on_each_store, signal
 
@@ -58,6 +58,16 @@ async def test_restore_of_a_piece_that_is_there_changes_nothing(b: Bench) -> Non
             await b.store.restore(piece)
     await b.store.restore(JournalPart("late", 0, (b"x", b"y")))
     assert await everything(b.store) == before
+
+
+@on_each_store
+async def test_r4_restored_flow_says_how_long_its_journal_is_to_be_before_it_is_there(b: Bench) -> None:
+    await (await b.begin("a")).release(Status.BLOCKED)
+    (piece,) = await pieces(b.store, Kind.FLOWS)
+    assert isinstance(piece, FlowRecord)
+    await b.store.restore(replace(piece, row=replace(piece.row, id="b", length=2)))
+    assert (await b.row("b")).length == 2
+    assert (await b.take("b", operator=True)).length == 2
 
 
 @on_each_store
