@@ -191,9 +191,9 @@ def _is_json(line: str) -> bool:
 
 
 def keeps_secret(words: Sequence[str]) -> bool:
-    """Whether each password stands where it can be told from other text: between :// and @."""
+    """Whether each password stands where it can be told from other text: between :// and @, after a name without it."""
     return all(
-        CANARY not in re.sub(rf"://[^\s/@:\"']*:[^\s/@\"']*{CANARY}[^\s/@\"']*@", "://", word)
+        CANARY not in re.sub(rf"://(?:(?!{CANARY})[^\s/@:\"'])*:[^\s/@\"']*{CANARY}[^\s/@\"']*@", "://", word)
         for word in words
         if CANARY in word
     )

@@ -17,8 +17,8 @@ from tests.fuzz.command_lines import CommandLines, goes_astray, may_go_on
 from tests.fuzz.ground import ROOT, Ground
 from tests.fuzz.oracle import CODES, Ran, faults, keeps_secret, verbs
 
-STREAMS = ("pipe", "pipe", "closed", "full", "broken", "null", "folder")
-"""What stdin, stdout and stderr may be. `broken`: a pipe whose other end is closed."""
+STREAMS = ("pipe", "pipe", "closed", "full", "broken", "null")
+"""What stdin, stdout and stderr may be. `broken`: a pipe whose other end is closed. No folder: Python refuses that."""
 SURROUNDINGS = ("", "", "", "ascii", "few files", "small files", "no home", "optimised")
 
 
@@ -103,8 +103,6 @@ def _stream(kind: str, number: int, folder: Path) -> int | None:
             ends = os.pipe()
             os.close(ends[number == 0])
             return ends[number != 0]
-        case "folder" if number == 0:
-            return os.open(folder, os.O_RDONLY)
         case _:
             return os.open(os.devnull, os.O_RDWR)
 
