@@ -1,0 +1,1 @@
+"""Benchmarks: the same work in Ergon, in other engines, and bare on their stores. `python -m benchmarks.run --help`."""
