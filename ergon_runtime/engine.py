@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from itertools import count
 from random import random
 
 from ergon_runtime.definitions import FlowDefinition
@@ -13,6 +14,12 @@ from ergon_runtime.journal import JournalCap
 from ergon_runtime.lease import boot_seconds
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.rules import Clock, utc_now
+
+
+def commit_ids(prefix: str) -> Callable[[], str]:
+    """A source of ids that begin alike and count up. To draw each at random would cost more than to decide a commit."""
+    numbers = count(1)
+    return lambda: f"{prefix}{next(numbers):x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +41,4 @@ class Engine:
     boot: Callable[[], float] = boot_seconds
     spread: Callable[[], float] = random
     cap: JournalCap = field(default_factory=JournalCap)
-    new_id: Callable[[], str] = field(default=lambda: secrets.token_hex(8))
+    new_id: Callable[[], str] = field(default_factory=lambda: commit_ids(secrets.token_hex(5)))

@@ -13,7 +13,6 @@ import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
@@ -78,6 +77,7 @@ class Runner:
         self._floor = claim.now
         self._mail_is_stale = self._draining = False
         self._wake = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
 
     # --- what the worker tells it, or asks
     def notice(self) -> None:
@@ -111,6 +111,8 @@ class Runner:
         except LeaseLost:
             log.info("lease lost on flow %s", self.claim.lease.flow, extra={"flow_id": self.claim.lease.flow})
         finally:
+            if self._alarm is not None:
+                self._alarm.cancel()
             if self._bodies is not None:
                 self._bodies.close()
             self._evict(kept)
@@ -137,8 +139,9 @@ class Runner:
         while True:
             self._fence()
             self._wake.clear()
-            full = machine.begun and self._engine.cap.reached(self._entries)
-            if machine.begun:
+            begun = machine.begun
+            full = begun and self._engine.cap.reached(self._entries)
+            if begun:
                 bodies.look(start=not (self._draining or full))
             if full and self._nothing_to_record(machine, bodies):
                 raise self._engine.cap.fault(self._entries)
@@ -177,7 +180,7 @@ class Runner:
         return Situation(
             clock=self._clock(),
             mail=self._mail,
-            results=tuple(bodies.results),
+            results=tuple(bodies.results) if bodies.results else (),
             busy=bodies.busy,
             draining=self._draining,
             full=full,
@@ -197,9 +200,22 @@ class Runner:
         left = self.held.left(self._engine.boot())
         if until is not None:
             left = min(left, (until - self._clock()) / 1000)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(left, 0.001)):  # not wait_for: on 3.11 a wake-up there swallows a cancel
-                await self._wake.wait()
+        self._look_in(max(left, 0.001))
+        await self._wake.wait()
+
+    def _look_in(self, seconds: float) -> None:
+        """Wake up by then. To wake up too early does no harm, so an alarm that stands before that is kept."""
+        loop = asyncio.get_running_loop()
+        when = loop.time() + seconds
+        if self._alarm is not None:
+            if self._alarm.when() <= when:
+                return
+            self._alarm.cancel()
+        self._alarm = loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._wake.set()
 
     async def _fetch_mail(self) -> None:
         self._mail_is_stale = False

@@ -126,13 +126,8 @@ class StepBodies:
         """Start and stop what the machine now wants started and stopped. Without `start`, what it wants started later
         stays with the machine."""
         machine = self._machine
-        to_begin, self._to_begin = self._to_begin, []
-        uncommitted = {mark.key for mark in machine.markers if isinstance(mark, StepBegun)} if to_begin else set[str]()
-        for op in to_begin:
-            if op.key in uncommitted:
-                self._to_begin.append(op)  # its start is not committed yet
-            elif machine.open.holds(op) and not op.stopping:
-                self._start(op)
+        if self._to_begin:
+            self._begin()
         if start:
             for op in machine.open.take_asked():
                 self._consider(op)
@@ -154,6 +149,17 @@ class StepBodies:
             if body.task is not None:
                 body.task.cancel()
         self._bodies.clear()
+
+    def _begin(self) -> None:
+        """Start the steps that could not be started at once."""
+        machine = self._machine
+        to_begin, self._to_begin = self._to_begin, []
+        uncommitted = {mark.key for mark in machine.markers if isinstance(mark, StepBegun)}
+        for op in to_begin:
+            if op.key in uncommitted:
+                self._to_begin.append(op)  # its start is not committed yet
+            elif machine.open.holds(op) and not op.stopping:
+                self._start(op)
 
     def _consider(self, op: StepOp) -> None:
         machine = self._machine
@@ -201,11 +207,14 @@ class StepBodies:
     async def _run(self, body: Body, context: contextvars.Context) -> None:
         definition, limit = body.call.definition, body.limit
         try:
-            async with limit.guard:
-                if definition.is_async:
-                    limit.begin()
-                work = self._fenced(body, body.call.bound())
+            work = self._fenced(body, body.call.bound())
+            if limit.guard is None:
                 value = await (work() if definition.is_async else self._in_thread(body, work, context))
+            else:
+                async with limit.guard:
+                    if definition.is_async:
+                        limit.begin()
+                    value = await (work() if definition.is_async else self._in_thread(body, work, context))
             text = definition.encode_result(value)
         except asyncio.CancelledError as error:
             entry = self._stopped(body) if body.stop_asked else self._failed(body, error)
@@ -217,7 +226,7 @@ class StepBodies:
         except (KeyboardInterrupt, GeneratorExit):
             raise  # these end the worker or the task, whatever runs in it
         except TimeoutError as error:
-            entry = self._failed(body, limit.error(definition.name) if limit.guard.expired() else error)
+            entry = self._failed(body, limit.error(definition.name) if limit.expired else error)
         except BaseException as error:  # noqa: BLE001  the step boundary: what the body raises is its error
             entry = self._failed(body, error)
         else:

@@ -30,6 +30,8 @@ from ergon_runtime.core.entries import (
     StepEnded,
     StepStopped,
     TimerFired,
+    payload_size,
+    timed,
 )
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.flows import CANCEL, Message, NewFlow, Send, Status, lane
@@ -106,6 +108,8 @@ def decide(machine: FlowMachine, s: Situation) -> Decision:
     if not machine.begun and not machine.done:
         return _before_life(machine, s)
     chosen = _choose(machine, s)
+    if chosen is _NOTHING and s.busy and not (machine.done or s.draining or s.beat):
+        return Park(None if s.full else machine.open.due())
     if machine.done and len(chosen.entries) == len(machine.markers):
         return End()
     quiet = not s.busy and not s.results and not machine.done
@@ -209,6 +213,9 @@ class _Chosen:
         )
 
 
+_NOTHING = _Chosen((), 0, (), (), 0, frozenset(), frozenset(), full=False)
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     """A completion that could be in the commit."""
@@ -256,6 +263,8 @@ def _suspend(machine: FlowMachine, chosen: _Chosen) -> Draft:
 
 def _choose(machine: FlowMachine, s: Situation) -> _Chosen:
     """Markers first, then at most one signal, then the other completions, up to the commit's limits."""
+    if not (machine.markers or s.mail or s.results or machine.open.has_news(s.clock)):
+        return _NOTHING
     at = _time(machine, s)
     entries: list[Entry] = []
     consumed: list[str] = []
@@ -264,14 +273,14 @@ def _choose(machine: FlowMachine, s: Situation) -> _Chosen:
     size = results = 0
     full = False
     for marker in machine.markers[: s.limit]:
-        size += _size(marker)
+        size += payload_size(marker)
         if size > MAX_BYTES and entries:
             break
-        entries.append(replace(marker, at=at))
+        entries.append(timed(marker, at))
     markers = len(entries)
     if markers == len(machine.markers) and not machine.done:
         for found in _completions(machine, s, at, aside):
-            size += _size(found.entry)
+            size += payload_size(found.entry)
             if len(entries) >= s.limit or (size > MAX_BYTES and entries):
                 full = True
                 break
@@ -302,7 +311,7 @@ def _completions(machine: FlowMachine, s: Situation, at: int, aside: list[str]) 
                 children.add(op.key)
                 yield _Found(_child_end(op, message, at), message.id, op)
     for result in s.results:
-        yield _Found(replace(result, at=at), result=True)
+        yield _Found(timed(result, at), result=True)
     for timer in () if s.full else machine.open.timers_due(s.clock, s.limit):
         entry = TimerFired(timer.key, at, timer.digest, timer.name, timer.sleep, timer.asked, timer.due)
         yield _Found(entry)
@@ -368,9 +377,3 @@ def _cancel(flow: str, message_id: str) -> Send:
 
 def _time(machine: FlowMachine, s: Situation) -> int:
     return max(s.clock, machine.last_time, machine.begins)
-
-
-def _size(entry: Entry) -> int:
-    """The bytes of an entry's payloads."""
-    payloads = (getattr(entry, name, None) for name in ("args", "value", "error"))
-    return sum(len(text) if text.isascii() else len(text.encode(errors="replace")) for text in payloads if text)

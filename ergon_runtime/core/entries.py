@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from types import NoneType
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from ergon_runtime.core.flows import Status
 from ergon_runtime.core.payloads import reason_against
@@ -245,6 +245,21 @@ LifeMarker: TypeAlias = Retried | Continued | Adopted | Forked
 Marker: TypeAlias = Started | AttemptFailed | StepBegun | ChildCreated | ChildCancelled | Patched
 Entry: TypeAlias = Delivered | Marker | LifeMarker
 
+Timed = TypeVar("Timed", bound=Entry)
+
+
+def _getter(names: list[str]) -> Callable[[Entry], tuple[Any, ...]]:
+    """A function that gets these fields of an entry."""
+    match names:
+        case []:
+            return lambda entry: ()
+        case [name]:
+            only = attrgetter(name)
+            return lambda entry: (only(entry),)
+        case _:
+            return attrgetter(*names)
+
+
 _CLASSES: tuple[type[Entry], ...] = (
     Started,
     StepEnded,
@@ -265,8 +280,13 @@ _CLASSES: tuple[type[Entry], ...] = (
 )
 _BY_KIND: dict[str, type[Entry]] = {cls.kind: cls for cls in _CLASSES}
 _FIELDS: dict[str, Callable[[Entry], Any]] = {
-    cls.kind: attrgetter(*(field.name for field in fields(cls))) for cls in _CLASSES
+    cls.kind: _getter([field.name for field in fields(cls)]) for cls in _CLASSES
 }
+_PAYLOADS: dict[str, Callable[[Entry], tuple[str | None, ...]]] = {
+    cls.kind: _getter([field.name for field in fields(cls) if field.name in ("args", "value", "error")])
+    for cls in _CLASSES
+}
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _TEXT = (str, NoneType)
 _TYPES: dict[str, list[Any]] = {
     cls.kind: [
@@ -285,6 +305,18 @@ class Recorded:
     seq: int
     commit: int
     entry: Entry
+
+
+def timed(entry: Timed, at: int) -> Timed:
+    """The entry with another time. Quicker than `dataclasses.replace`: it is done for every entry that there is."""
+    key, _, *rest = _FIELDS[entry.kind](entry)
+    return type(entry)(key, at, *rest)
+
+
+def payload_size(entry: Entry) -> int:
+    """The bytes of an entry's payloads."""
+    texts = _PAYLOADS[entry.kind](entry)
+    return sum(len(text) if text.isascii() else len(text.encode(errors="replace")) for text in texts if text)
 
 
 def pack(entry: Entry, commit: int) -> bytes:
@@ -313,7 +345,7 @@ def _loads(payload: bytes) -> Any:
 
 def _bytes(row: list[Any]) -> bytes:
     # what the reader does with half a surrogate pair: whatever text was recorded is read back
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
+    return _ENCODE(row).encode(errors="surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,10 @@ class Heartbeats:
         self._last: dict[str, Heartbeat] = {}
         self.count = self._told = 0
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._last)
+
     def record(self, beat: Heartbeat) -> None:
         """A body has told how far it is; without a detail it keeps the last one."""
         before = self.last(beat.key, beat.digest)

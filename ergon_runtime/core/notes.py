@@ -30,6 +30,8 @@ def waiting_note(machine: FlowMachine, *, over: Collection[str] = ()) -> bytes:
 
 def running_note(machine: FlowMachine, entries: Sequence[Entry]) -> bytes | None:
     """The note of a commit with these entries; None if heartbeats bring no news."""
+    if not machine.open.heartbeats:
+        return None
     over = {entry.key for entry in entries if isinstance(entry, StepEnded | StepStopped)}
     return waiting_note(machine, over=over) if machine.open.heartbeats.changed(over) else None
 

@@ -101,6 +101,7 @@ class ChildOp:
 
 
 Op: TypeAlias = StepOp | TimerOp | SignalOp | ChildOp
+_NONE: frozenset[str] = frozenset()
 URGENCY = (SignalOp.kind, ChildOp.kind, StepOp.kind, TimerOp.kind)
 """What a person can do most about comes first."""
 
@@ -173,6 +174,8 @@ class OpenOperations:
 
     def take_asked(self) -> list[StepOp]:
         """Steps asked for since the last call and still open."""
+        if not self._asked:
+            return self._asked
         asked, self._asked = self._asked, []
         return [op for op in asked if self.holds(op)]
 
@@ -183,6 +186,8 @@ class OpenOperations:
 
     def take_stops(self) -> list[StepOp]:
         """Steps asked to stop since the last call and still open."""
+        if not self._stops:
+            return self._stops
         stops, self._stops = self._stops, []
         return [op for op in stops if self.holds(op)]
 
@@ -206,13 +211,21 @@ class OpenOperations:
         which ends the store's wait there."""
         if self._told is None:
             return frozenset(c for c in self._listeners if self._listens(c, served)), None
+        if not self._changed and not served:
+            return _NONE, _NONE
         changed = self._changed | served
         begun = (c for c in changed if self._listens(c, served) and (c in served or c not in self._told))
         ended = (c for c in changed & self._told if not self._listens(c, served))
         return frozenset(begun), frozenset(ended)
 
-    def tell(self, waits: Iterable[str], dropped: Iterable[str] | None) -> None:
+    def has_news(self, clock: int) -> bool:
+        """Whether the next commit has to say anything of waits, or a timer may be due by now."""
+        return self._told is None or bool(self._changed) or bool(self._timers and self._timers[0][0] <= clock)
+
+    def tell(self, waits: AbstractSet[str], dropped: AbstractSet[str] | None) -> None:
         """The store was told so, by a commit that has been applied."""
+        if self._told is not None and dropped is not None and not (self._changed or waits or dropped):
+            return
         if self._told is None or dropped is None:
             self._told = set[str]()
         self._told.difference_update(dropped or ())
