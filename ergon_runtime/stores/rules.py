@@ -76,6 +76,12 @@ def states_all_waits(commit: Commit) -> bool:
     return commit.dropped is None or commit.status.ended or commit.status is Status.BLOCKED
 
 
+def concerns_mail(commit: Commit) -> bool:
+    """Whether a commit says anything of messages, waits or other flows: most only bring entries."""
+    unchanged = commit.status is Status.RUNNING and commit.dropped is not None and not (commit.waits or commit.dropped)
+    return not unchanged or bool(commit.consumed or commit.aside or commit.creates or commit.sends)
+
+
 def set_aside(commit: Commit) -> tuple[str, ...]:
     """The messages that a commit puts away; one that it consumes as well is consumed."""
     return tuple(message_id for message_id in commit.aside if message_id not in commit.consumed)

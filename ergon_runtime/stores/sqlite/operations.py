@@ -38,15 +38,17 @@ from ergon_runtime.stores.records import JournalPart, Kind, Place, Record
 from ergon_runtime.stores.sqlite import claims, records, rows, schema, verifying
 from ergon_runtime.stores.sqlite.mailboxes import Found, Mailboxes
 
-_STANDING = "SELECT token, head, length, parent FROM flow WHERE id = ?"
+_STANDING = "SELECT token, head FROM flow WHERE id = ?"
+_PARENT = "SELECT parent FROM flow WHERE id = ?"
 _SAME = """SELECT type, args, parent, status, result FROM flow f JOIN input i ON i.flow = f.id WHERE f.id = ?"""
 _APPEND = "INSERT INTO journal (flow, seq, entry) VALUES (?, ?, ?)"
+# The conditions are those of C1: nothing is looked at before, since most commits find the flow as they left it.
 _KEEP = """UPDATE flow SET head = ?, length = ?, base = coalesce(?, base), result = ?, note = coalesce(?, note),
-    fingerprint = ?, updated = ?, lease_length = ?, due = ? WHERE id = ?"""
-_PROGRESS = "UPDATE flow SET recoveries = 0, deaths = 0 WHERE id = ? AND recoveries > 0"
+    fingerprint = ?, updated = ?, lease_length = ?, due = ?, recoveries = iif(?, 0, recoveries),
+    deaths = iif(?, 0, deaths) WHERE id = ? AND token = ? AND head IS ? AND length = ?"""
 _RELEASE = """UPDATE flow SET head = ?, length = ?, base = coalesce(?, base), result = ?, note = coalesce(?, note),
     fingerprint = ?, updated = ?, lease_length = ?, due = ?, status = ?, ended = ?, token = NULL, owner = NULL,
-    recoveries = 0, deaths = 0, alone = 0 WHERE id = ?"""
+    recoveries = 0, deaths = 0, alone = 0 WHERE id = ? AND token = ? AND head IS ? AND length = ?"""
 _DUE = "UPDATE flow SET due = ? WHERE id = ?"
 _EXTEND = "UPDATE flow SET due = ?, lease_length = ? WHERE id = ? AND token = ?"
 _JOURNAL = "SELECT entry FROM journal WHERE flow = ? AND seq >= ? ORDER BY seq LIMIT ?"
@@ -109,16 +111,13 @@ class Operations:
         """Apply one commit. Raises LeaseLost and Conflict: the caller rolls back what was written before."""
         rules.check(commit)
         now, flow = self._clock(), commit.lease.flow
-        row = self._conn.execute(_STANDING, (flow,)).fetchone()
-        if row is None:
-            raise LeaseLost(flow)
-        token, head, length, parent = row
-        if head == commit.id:
+        if not self._record(commit, now):
+            token, head = self._conn.execute(_STANDING, (flow,)).fetchone() or (None, None)
+            if head != commit.id:
+                raise LeaseLost(flow)
             return CommitReply(token == commit.lease.token, self._mailboxes.visible(flow), now)
-        if token != commit.lease.token or (head, length) != (commit.predecessor, commit.start):
-            raise LeaseLost(flow)
-        self._record(commit, length, now)
-        self._deliver(commit, parent, now)
+        if rules.concerns_mail(commit):
+            self._deliver(commit, now)
         mail = self._mailboxes.visible(flow)
         if mail and commit.status is not Status.RUNNING:
             self._conn.execute(_DUE, (rules.due_after(commit, now, has_mail=True), flow))
@@ -226,23 +225,24 @@ class Operations:
             self._mailboxes.send(Send(flow.parent, rules.result_message(flow.id, result)), now)
         return False
 
-    def _record(self, commit: Commit, length: int, now: int) -> None:
-        flow = commit.lease.flow
-        if commit.entries:
-            entries = [(flow, length + n, entry) for n, entry in enumerate(commit.entries)]
-            self._conn.executemany(_APPEND, entries)
+    def _record(self, commit: Commit, now: int) -> bool:
+        """Write a commit's row and entries; False, and nothing, if the flow does not stand as the commit says."""
+        execute, lease, start, news = self._conn.execute, commit.lease, commit.start, len(commit.entries)
         due = rules.due_after(commit, now, has_mail=False)
-        row = (commit.id, length + len(commit.entries), commit.base, commit.result, commit.note, commit.fingerprint)
+        told = (commit.base, commit.result, commit.note, commit.fingerprint)
+        row = (commit.id, start + news, *told, now, commit.lease_length, due)
+        stands = (lease.flow, lease.token, commit.predecessor, start)
         if commit.status is Status.RUNNING:
-            self._conn.execute(_KEEP, (*row, now, commit.lease_length, due, flow))
-            if commit.entries:
-                self._conn.execute(_PROGRESS, (flow,))
-            return
-        ended = now if commit.status.ended else None
-        self._conn.execute(_RELEASE, (*row, now, commit.lease_length, due, commit.status.value, ended, flow))
-        self._mailboxes.stirred += 1
+            written = execute(_KEEP, (*row, news, news, *stands)).rowcount
+        else:
+            ended = now if commit.status.ended else None
+            written = execute(_RELEASE, (*row, commit.status.value, ended, *stands)).rowcount
+            self._mailboxes.stirred += written
+        if written and news:
+            self._conn.executemany(_APPEND, [(lease.flow, start + n, entry) for n, entry in enumerate(commit.entries)])
+        return bool(written)
 
-    def _deliver(self, commit: Commit, parent: str | None, now: int) -> None:
+    def _deliver(self, commit: Commit, now: int) -> None:
         """Do what a commit says of mail and of other flows."""
         flow, mailboxes = commit.lease.flow, self._mailboxes
         consumed, aside = self._taken(flow, commit.consumed), self._taken(flow, rules.set_aside(commit))
@@ -256,6 +256,7 @@ class Operations:
             mailboxes.send(send, now)
         if commit.status.ended:
             mailboxes.forget_cancels(flow)
+            (parent,) = self._conn.execute(_PARENT, (flow,)).fetchone()
             if parent is not None:
                 mailboxes.send(Send(parent, rules.result_message(flow, commit.result)), now)
 

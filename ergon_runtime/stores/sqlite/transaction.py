@@ -1,7 +1,8 @@
 """Transactions, as plain synchronous functions that own a connection while they run.
 
 A write transaction is BEGIN IMMEDIATE: a deferred one that has read cannot wait for the lock. `run_group` puts many
-operations into one transaction, each in a savepoint, so that they share one sync to disk and still fail alone.
+operations into one transaction, so that they share one sync to disk. If one of them fails, all are done again, each in
+a savepoint, so that it fails alone.
 """
 
 from __future__ import annotations
@@ -61,21 +62,29 @@ def insist(conn: sqlite3.Connection, statement: str, patience: float) -> sqlite3
         time.sleep(0.001 * (1 + secrets.randbelow(20)))
 
 
-def run_group(conn: sqlite3.Connection, works: Sequence[Work], path: str, patience: float) -> list[Outcome]:
-    """Run operations in one transaction, one by one if that fails as a whole. Never raises."""
+def run_group(
+    conn: sqlite3.Connection, works: Sequence[Work], path: str, patience: float, *, apart: bool = False
+) -> list[Outcome]:
+    """Run operations in one transaction, with a savepoint for each if `apart`; one by one if that fails as a whole.
+    Never raises."""
     try:
         begin(conn, patience)
     except sqlite3.Error as error:
         return [(None, faults.explain(error, path)) for _ in works]
     try:
         schema.check_writer(conn, path)
-        outcomes = [_run_one(conn, work, path) for work in works]
+        outcomes = [_run_one(conn, work, path) if apart else (work(), None) for work in works]
         conn.execute("COMMIT")
     except sqlite3.Error as error:
         _roll_back(conn)
         if len(works) == 1:
             return [(None, faults.explain(error, path))]
         return [outcome for work in works for outcome in run_group(conn, [work], path, patience)]
+    except Exception as error:  # noqa: BLE001 - handed to the caller whose operation it is
+        _roll_back(conn)
+        if len(works) == 1 or apart:
+            return [(None, error)] * len(works)
+        return run_group(conn, works, path, patience, apart=True)
     except BaseException as error:  # noqa: BLE001 - handed to the callers, whose operations it stopped
         _roll_back(conn)
         return [(None, error)] * len(works)

@@ -11,6 +11,8 @@ import pytest
 
 from ergon_runtime.core.flows import FlowQuery, Lease, Status
 from ergon_runtime.errors import Conflict, LeaseLost
+from ergon_runtime.stores.records import FlowRecord, Kind
+from tests.stores.copies import pieces
 from tests.stores.harness import LEASE, Bench, mail, new, on_each_store, signal
 
 # R3 and C1: tokens and heads
@@ -80,6 +82,24 @@ async def test_r3_unknown_flow_is_lost(b: Bench) -> None:
     held = await b.begin()
     with pytest.raises(LeaseLost):
         await b.store.commit(replace(held.next(), lease=Lease("nobody", "t")))
+
+
+@on_each_store
+async def test_c3_commit_that_changes_no_wait_may_still_say_all_else(b: Bench) -> None:
+    held = await b.begin()
+    await held.commit(waits=frozenset({"signal:go", "signal:on"}))
+    for message in ("m", "n"):
+        await b.store.send(signal("go", message, to="a"))
+    await held.commit(creates=(new("child"),), dropped=frozenset())
+    await held.commit(sends=(signal("there", to="child"),), dropped=frozenset())
+    assert (await b.row("child")).status is Status.PENDING
+    reply = await held.commit(aside=("m",), dropped=frozenset())
+    assert [message.id for message in reply.mail] == ["n"]
+    assert [message.id for message in (await b.row()).aside] == ["m"]
+    assert (await held.commit(consumed=("n",), dropped=frozenset())).mail == ()
+    (_, child) = await pieces(b.store, Kind.FLOWS)
+    assert isinstance(child, FlowRecord)
+    assert child.sent == (("signal:there", "m"),)
 
 
 @on_each_store
