@@ -158,6 +158,7 @@ class FlowMachine:
             if isinstance(entry, AttemptFailed):
                 self.open.add_failure(entry)
             elif is_delivered(entry):
+                self.open.heartbeats.drop(entry.key)  # a fault may come before its turn
                 self._strict.append(record)
         if not self.done:
             self.advance()

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from ergon_runtime.core import loop
 from ergon_runtime.core.decide import Park, block, decide
 from ergon_runtime.core.drafts import Draft
 from ergon_runtime.core.faults import Fault, FaultKind
 from ergon_runtime.core.heartbeats import Heartbeat, Heartbeats, heartbeats_in, read_note
 from tests.core.asks import signal, step
-from tests.core.driver import Flow, started
+from tests.core.driver import Flow, fault_of, started
 
 
 def beat(key: str = "s", detail: str | None = "1", **given: Any) -> Heartbeat:
@@ -166,3 +167,26 @@ def test_t6_blocked_flow_keeps_its_heartbeats(loaded: bool) -> None:
     assert told(found) == {"1/s": "7"}
     assert read_note(found.note)["life"] == 1
     assert told(block(None, 5, fault, "code", found.note)) == {"1/s": "7"}
+
+
+def test_t6_flow_blocked_amid_a_commit_has_no_heartbeats_of_steps_that_it_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop, "SPIN", 100)
+
+    async def spins() -> None:
+        await step("s")
+        while True:
+            await asyncio.sleep(0)
+
+    flow = started(lambda: _both(spins(), step("t")))
+    tell(flow, "1/s", "7")
+    tell(flow, "2/t", "8")
+    fault = fault_of(flow.end("1/s").end("2/t").go)
+    assert fault.kind is FaultKind.SPINNING
+    assert flow.keys("step") == ["1/s", "2/t"]
+    assert told(block(flow.machine, 5, fault, "code", None)) == {}
+
+
+async def _both(*things: Any) -> None:
+    await asyncio.gather(*things)

@@ -13,6 +13,7 @@ from ergon_runtime.core.heartbeats import read_note
 from ergon_runtime.errors import OperatorRefused, StoreError
 from ergon_runtime.operators import fork_flow, plan_fork, plan_retry, retry_flow
 from ergon_runtime.operators.recorded import operations
+from ergon_runtime.operators.unfinished import unfinished_fork
 from tests.simulation.loop import Process
 from tests.simulation.stores import ChaosStore
 
@@ -65,9 +66,11 @@ class Operators:
 
     def finish(self, name: str) -> None:
         """Make a fork, or what is left to make of it."""
-        row = self.world.core.get(self.wishes[name].source)
-        if row is None:  # it was pruned: what is half done can only be cancelled
-            if self.world.core.get(name) is not None:
+        core = self.world.core
+        row, half = core.get(self.wishes[name].source), core.get(name)
+        begun = unfinished_fork(half) if half is not None else None
+        if row is None or (begun is not None and any(core.get(child) is None for child in begun.children)):
+            if half is not None:  # what it was made of was pruned: it can only be cancelled
                 self.world.people.command_cancel(name)
             return
         self.world.auditor.disturbed[name] += 2

@@ -7,6 +7,8 @@ from tests.simulation.options import Options, options_of
 REGRESSIONS: dict[str, Options] = {
     "a spinning flow was cancelled": options_of(3100024),
     "a flow gave a child up in the turn in which it spins": Options(213, chaos=0, depth=2),
+    "a flow was blocked amid a commit that ended steps, and kept their heartbeats": options_of(70018403),
+    "a fork was half made of a child that was then pruned": options_of(70004629),
     "a late copy of a commit came after its flow was pruned": options_of(3000042, "sqlite"),
 }
 """By what was wrong."""
