@@ -1,0 +1,169 @@
+"""What is measured: the works, the programs that do each, and the targets.
+
+The programs of a work run in turn, round after round. `+ scheduling` after a name is the figure that holds the
+scheduling too: DBOS and Restate have no other, so they are compared with ours of that name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Place = Literal["folder", "everysec", "always"]
+"""What a program gets: a new folder, or an empty Redis server with this appendfsync."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One program in a work: `module` of benchmarks.programs, in an environment, does `count`."""
+
+    name: str
+    module: str
+    count: int
+    environment: str = "ergon"
+    place: Place = "folder"
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A work, in words, and who does it. `alone` names a module of benchmarks instead, which prints figures itself."""
+
+    title: str
+    entries: tuple[Entry, ...] = ()
+    alone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`factor` times the median of one figure, by the median of another if there is one, must be `at least` the bound,
+    or at most."""
+
+    what: str
+    figure: tuple[str, str]
+    over: tuple[str, str] | None
+    bound: float
+    at_least: bool = True
+    factor: float = 1.0
+
+
+GROUP, ROWS = "bare sqlite3, group commit", "bare aiosqlite, a commit a row"
+SQLITE, EVERYSEC, ALWAYS = "ergon sqlite", "ergon redis everysec", "ergon redis always"
+PEER, PEER_REDIS = "pyergon sqlite", "pyergon redis everysec"
+SCHEDULING = " + scheduling"
+
+
+def bare_lua(appendfsync: str) -> str:
+    return f"bare lua, {appendfsync}"
+
+
+def ours(count: int) -> tuple[Entry, ...]:
+    """Ergon on its stores."""
+    return (
+        Entry(SQLITE, "ergon", count),
+        Entry(EVERYSEC, "ergon", count, place="everysec"),
+        Entry(ALWAYS, "ergon", count, place="always"),
+    )
+
+
+WORKS: dict[str, Work] = {
+    "T1": Work(
+        "flows of 5 steps, 1,000 at a time, one worker process",
+        (
+            *ours(4000),
+            Entry(PEER, "pyergon", 1500, "pyergon"),
+            Entry(PEER_REDIS, "pyergon", 1000, "pyergon", "everysec"),
+            Entry("dbos sqlite default", "dbos", 200, "dbos", variant="default"),
+            Entry("dbos sqlite wal/full", "dbos", 300, "dbos", variant="wal"),
+            Entry("restate", "restate", 1500, "restate"),
+            Entry(GROUP, "limits", 4000, variant="group"),
+            Entry(bare_lua("everysec"), "limits", 4000, place="everysec", variant="lua"),
+            Entry(bare_lua("always"), "limits", 4000, place="always", variant="lua"),
+        ),
+    ),
+    "T2": Work(
+        "one flow of 1,000 steps",
+        (
+            *ours(1000),
+            Entry(PEER, "pyergon", 1000, "pyergon"),
+            Entry(PEER_REDIS, "pyergon", 1000, "pyergon", "everysec"),
+            Entry("dbos sqlite default", "dbos", 300, "dbos", variant="default"),
+            Entry("dbos sqlite wal/full", "dbos", 500, "dbos", variant="wal"),
+            Entry("restate", "restate", 1000, "restate"),
+            Entry(ROWS, "limits", 1000, variant="rows"),
+        ),
+    ),
+    "T3": Work("1 parent and 1,000 children of 5 steps", ours(1000)),
+    "T4": Work("1,000 parallel steps in one flow", ours(1000)),
+    "T5": Work(
+        "latency between processes, with an idle worker",
+        (
+            Entry(SQLITE, "ergon_apart", 200),
+            Entry(EVERYSEC, "ergon_apart", 200, place="everysec"),
+        ),
+    ),
+    "T6": Work("replay of 100 to 100,000 entries", (Entry("ergon", "ergon_replay", 100_000),)),
+    "T7": Work(
+        "flows of 5 steps, two worker processes against one",
+        (
+            Entry(SQLITE, "ergon_apart", 4000),
+            Entry(EVERYSEC, "ergon_apart", 4000, place="everysec"),
+        ),
+    ),
+    "T8": Work("waiting and finished flows by the million", alone="sleepers"),
+    "T9": Work("an idle worker", alone="idle"),
+    "T10": Work("how soon commands start", alone="startup"),
+}
+
+
+def at_least(work: str, name: str, over: str, bound: float) -> Target:
+    return Target(f"{name} / {over}", (work, name), (work, over), bound)
+
+
+def cost(work: str, name: str, each: float) -> Target:
+    """What one child, or step, of a work costs, against that of `each` steps in T1."""
+    what = f"{name}: cost of one / {each:g} steps of T1"
+    return Target(what, ("T1", name), (work, name), 1.5, at_least=False, factor=1 / each)
+
+
+def latency(name: str, middle: float, late: float) -> tuple[Target, ...]:
+    """The targets of both waits, in milliseconds."""
+    return tuple(
+        Target(f"{name}: {what} {part}, ms", ("T5", f"{name}, {what} {part}"), None, bound, at_least=False)
+        for what in ("schedule to start", "signal to resume")
+        for part, bound in (("p50", middle), ("p99", late))
+    )
+
+
+TARGETS: tuple[tuple[str, Target], ...] = (
+    ("T1", at_least("T1", SQLITE, PEER, 10)),
+    ("T1", at_least("T1", SQLITE + SCHEDULING, "dbos sqlite wal/full" + SCHEDULING, 30)),
+    ("T1", at_least("T1", SQLITE + SCHEDULING, "restate" + SCHEDULING, 8)),
+    ("T1", at_least("T1", SQLITE, GROUP, 0.35)),
+    ("T1", at_least("T1", EVERYSEC, PEER_REDIS, 10)),
+    ("T1", at_least("T1", ALWAYS, PEER_REDIS, 10)),
+    ("T1", at_least("T1", EVERYSEC, bare_lua("everysec"), 0.25)),
+    ("T1", at_least("T1", ALWAYS, bare_lua("always"), 0.25)),
+    *(
+        ("T2", at_least("T2", SQLITE + SCHEDULING, peer + SCHEDULING, 2.5))
+        for peer in (PEER, PEER_REDIS, "dbos sqlite wal/full", "restate")
+    ),
+    ("T2", at_least("T2", SQLITE, ROWS, 0.6)),
+    *(("T3", cost("T3", name, 5)) for name in (SQLITE, EVERYSEC, ALWAYS)),
+    *(("T4", cost("T4", name, 1)) for name in (SQLITE, EVERYSEC, ALWAYS)),
+    *(("T5", target) for target in (*latency(SQLITE, 10, 50), *latency(EVERYSEC, 5, 25))),
+    ("T6", Target("entries/s beyond decoding, of 100,000", ("T6", "ergon, replay of 100000"), None, 50_000)),
+    (
+        "T6",
+        Target(
+            "time of 100,000 / time of 10,000",
+            ("T6", "ergon, replay of 10000"),
+            ("T6", "ergon, replay of 100000"),
+            12,
+            at_least=False,
+            factor=10,
+        ),
+    ),
+    ("T7", Target("redis: two workers / one", ("T7", f"{EVERYSEC}, 2 workers"), ("T7", f"{EVERYSEC}, 1 worker"), 1.5)),
+    ("T7", Target("sqlite: two workers / one", ("T7", f"{SQLITE}, 2 workers"), ("T7", f"{SQLITE}, 1 worker"), 1.0)),
+)
