@@ -6,6 +6,8 @@ command line names are loaded: `ergon --help` loads none of them, and `ergon --v
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -42,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args in (["--version"], ["-V"]):
         sys.stdout.write(f"ergon {__version__}\n")
         return 0
+    atexit.register(gc.freeze)  # the process ends, and with it all memory: Python need not look for garbage first
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")  # an ASCII terminal shows escapes instead of failing
@@ -76,10 +79,17 @@ def reader_gone() -> int:
 
 def run(args: list[str]) -> int:
     """Parse and run; raises whatever the command raises."""
-    import typer
+    gc.disable()  # what is loaded now stays: to look for garbage in it takes time and finds none
+    try:
+        import typer
 
-    check_utf8(args)
-    command = typer.main.get_command(build(args))
+        from ergon_cli.parameters import take_plainly
+
+        check_utf8(args)
+        take_plainly()
+        command = typer.main.get_command(build(args))
+    finally:
+        gc.enable()
     if "_ERGON_COMPLETE" in os.environ:
         command.main(args=args, prog_name="ergon")
     try:

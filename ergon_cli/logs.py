@@ -9,7 +9,6 @@ import logging
 from types import TracebackType
 
 from ergon_cli.text import safe
-from ergon_runtime import ReplayFilter
 
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -32,6 +31,8 @@ def log_warnings() -> None:
 
 def log_to_stderr() -> None:
     """Show what flows and Ergon log, but for replays."""
+    from ergon_runtime import ReplayFilter
+
     handler = logging.StreamHandler()
     handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(ReplayFilter())

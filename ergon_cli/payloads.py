@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.text import clip
-from ergon_runtime.codec import UNHINTED, parse_json
+from ergon_runtime.codec import read_json
 from ergon_runtime.errors import CodecError
 from ergon_runtime.limits import limits, shown_size
 
@@ -35,7 +35,7 @@ def parse_payload(payload: str | None, *, as_text: bool = False) -> str:
             raise not_json("the payload", payload, error, SEND_AS_TEXT) from None
         return json.dumps(payload)
     try:
-        parse_json(payload, UNHINTED)
+        read_json(payload)
     except CodecError as error:
         raise CommandError(ExitCode.USAGE, f"the payload cannot be stored: {error}", SEND_AS_TEXT) from None
     return payload

@@ -6,8 +6,9 @@ neither the worker nor pydantic. To add one, name it three times below; a test c
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from ergon_runtime.lazy import homes_of, loader
 
 if TYPE_CHECKING:
     # How flows are run, and looked at.
@@ -72,18 +73,6 @@ if TYPE_CHECKING:
     )
     from ergon_runtime.stores import Keys, Store, StoreIdentity, open_store, read_keys
     from ergon_runtime.worker import RunningWorker, Worker
-else:
-
-    def __getattr__(name: str) -> object:
-        home = _HOMES.get(name)
-        if home is None:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(f"ergon_runtime.{home}"), name)
-        return value
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
-
 
 __version__ = "0.1.0"
 
@@ -173,4 +162,10 @@ _NAMES_IN = {
     "stores": "Keys Store StoreIdentity open_store read_keys",
     "worker": "RunningWorker Worker",
 }
-_HOMES = {name: home for home, names in _NAMES_IN.items() for name in names.split()}
+_HOMES = homes_of(_NAMES_IN)
+
+if not TYPE_CHECKING:
+    __getattr__ = loader(__name__, _HOMES)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

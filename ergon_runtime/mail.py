@@ -11,7 +11,6 @@ import secrets
 
 from ergon_runtime.core.flows import CANCEL, Message, Send, Status
 from ergon_runtime.errors import DefinitionError, FlowNotFound
-from ergon_runtime.operators import end_flow
 from ergon_runtime.stores.contract import Store
 
 
@@ -29,6 +28,8 @@ async def send_signal_text(
 
 async def cancel_flow(store: Store, flow_id: str) -> bool:
     """Cancel a flow; False if it has ended. Raises FlowNotFound, StoreError."""
+    from ergon_runtime.operators import end_flow
+
     asked = False
     while True:
         row = await store.get(flow_id)

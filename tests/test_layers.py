@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
-    ("ergon_runtime.errors",),
+    ("ergon_runtime.errors", "ergon_runtime.lazy"),
     ("ergon_runtime.core",),
     ("ergon_runtime.limits",),
     ("ergon_runtime.logs",),
@@ -88,7 +88,9 @@ LAZY = {
     "ergon_cli/app.py": "`ergon --version` loads nothing",
     "ergon_cli/render.py": "rich, only when there is something to draw",
     "ergon_cli/live.py": "rich, only for a person who watches",
-    "ergon_runtime/stores/url.py": "redis, only for the addresses of Redis servers",
+    "ergon_cli/logs.py": "flow machines, only where flows are run",
+    "ergon_runtime/mail.py": "claims and commits, only for a cancel",
+    "ergon_runtime/stores/url.py": "each kind of store, only when one is opened; redis above all",
 }
 """Files whose functions may import."""
 

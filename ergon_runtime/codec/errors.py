@@ -1,7 +1,7 @@
 """Owns how an exception becomes text: class names along the MRO, message, arguments, attributes, traceback, causes.
 
 Rules: encoding an error never fails. What cannot be stored leaves a placeholder that reads as it did; what is long is
-cut. Reading the text for people (`describe_error`) needs no class; making an exception of it again is rebuild.py's.
+cut. Reading the text for people is described.py's, making an exception of it again rebuild.py's.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import FrameType, MemberDescriptorType
 from typing import Any, Final, cast
 
 from ergon_runtime.codec.tagged import Tagger, dump
 from ergon_runtime.codec.tags import Unstored
-from ergon_runtime.errors import CodecError
 from ergon_runtime.limits import DEFAULT_LIMITS, Limits, check
 
 _DEPTH = 8
@@ -37,16 +35,6 @@ BUILTIN_STATE: Final[dict[type[BaseException], tuple[str, ...]]] = {
 """What built-in errors keep beside their arguments and `__dict__`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorView:
-    """A stored error, for people. `type` is the short name of its class."""
-
-    type: str
-    message: str
-    traceback: str | None
-    cause: ErrorView | None
-
-
 def encode_error(error: BaseException, where: str = "error") -> str:
     """The error as JSON text. Never fails: what cannot be stored is replaced by what it looks like.
 
@@ -60,46 +48,6 @@ def encode_error(error: BaseException, where: str = "error") -> str:
         except Exception:  # noqa: BLE001, S112 - an error's own code may raise anything; the next round asks less of it
             continue
     return dump({"types": _types(type(error)), "message": f"{where}: its details cannot be stored"})
-
-
-def describe_error(text: str) -> ErrorView:
-    """What a stored error says, without its class. Raises CodecError if the text is no stored error."""
-    return _view(load_error(text))
-
-
-def load_error(text: str) -> dict[str, Any]:
-    """The document of a stored error, its values still in stored form. Raises CodecError."""
-    check(text)
-    try:
-        document: object = json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        raise CodecError(f"a stored error is not JSON: {problem}") from None
-    return error_document(document)
-
-
-def error_document(document: object) -> dict[str, Any]:
-    """The document if it looks like a stored error. Raises CodecError."""
-    if isinstance(document, dict):
-        found = cast("dict[str, Any]", document)
-        types = found.get("types")
-        if isinstance(types, list) and types and isinstance(found.get("message"), str):
-            return found
-    raise CodecError("a stored error is malformed")
-
-
-def short_type(document: dict[str, Any]) -> str:
-    """The name of a stored error's class, without its module."""
-    return str(document["types"][0]).rpartition(":")[2].rpartition(".")[2]
-
-
-def _view(document: dict[str, Any]) -> ErrorView:
-    trace, cause = document.get("traceback"), document.get("cause") or document.get("context")
-    return ErrorView(
-        type=short_type(document),
-        message=document["message"],
-        traceback=trace if isinstance(trace, str) else None,
-        cause=None if cause is None else _view(error_document(cause)),
-    )
 
 
 def _lower(error: BaseException, depth: int, with_state: bool) -> dict[str, Any]:

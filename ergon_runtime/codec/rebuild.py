@@ -13,15 +13,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
-from ergon_runtime.codec.errors import (
-    BUILTIN_STATE,
-    error_document,
-    is_attribute,
-    load_error,
-    short_type,
-    slots,
-    text_of,
-)
+from ergon_runtime.codec.described import error_document, load_error, short_type
+from ergon_runtime.codec.errors import BUILTIN_STATE, is_attribute, slots, text_of
 from ergon_runtime.codec.tagged import Tagger, dump
 from ergon_runtime.codec.tags import Unstored
 from ergon_runtime.errors import CodecError

@@ -9,7 +9,6 @@ not depend on its order; reading looks classes up in the allow-list alone and im
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -17,6 +16,7 @@ from typing import Any, Final, cast
 from ergon_runtime.codec.allowed import ALLOWED, AllowList, is_storable
 from ergon_runtime.codec.arrays import is_numpy, write_numpy
 from ergon_runtime.codec.objects import ENUM, OBJECT, read_enum, read_object, write_object
+from ergon_runtime.codec.strict import finite, no_constant
 from ergon_runtime.codec.tags import READERS, TAG, WRITERS, write_float, write_int
 from ergon_runtime.errors import CodecError
 from ergon_runtime.limits import DEFAULT_LIMITS, Limits, check
@@ -179,14 +179,3 @@ def _read_pairs(payload: object) -> dict[object, object]:
     if len(pairs) != len(keys):
         raise ValueError("a key stands twice")
     return pairs
-
-
-def finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise CodecError(f"the number {text[:40]} is out of range")
-    return value
-
-
-def no_constant(text: str) -> object:
-    raise CodecError(f"{text} is not JSON")

@@ -8,7 +8,6 @@ short, for a line beside the argument's name.
 from __future__ import annotations
 
 import collections.abc
-import json
 import types
 import typing
 from enum import Enum
@@ -20,10 +19,9 @@ from pydantic_core import ErrorDetails
 from ergon_runtime.codec.allowed import is_storable
 from ergon_runtime.codec.digits import exact_numbers, takes_decimal
 from ergon_runtime.codec.hints import hint_name, is_open
-from ergon_runtime.codec.tagged import finite, no_constant
+from ergon_runtime.codec.strict import read_json
 from ergon_runtime.codec.values import adapter_for
 from ergon_runtime.errors import CodecError
-from ergon_runtime.limits import check
 
 _WHAT: Final = {
     "int": "a whole number",
@@ -65,11 +63,7 @@ def parse_text(text: str, hint: Any) -> object:
 
 def parse_json(text: str, hint: Any) -> object:
     """The value of a JSON text, if it fits the hint. Raises CodecError with a short reason."""
-    check(text)
-    try:
-        value = _DECODE(text)
-    except (ValueError, RecursionError) as error:
-        raise CodecError(f"not JSON: {error}") from None
+    value = read_json(text)
     if is_open(hint):
         return value
     adapter = adapter_for(hint)
@@ -164,15 +158,3 @@ def _complaint(detail: ErrorDetails) -> str:
 def _show(value: object) -> str:
     shown = repr(value)
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-
-
-def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise CodecError("a key stands twice in one object")
-    return found
-
-
-_DECODE: Final = json.JSONDecoder(
-    object_pairs_hook=_no_duplicates, parse_float=finite, parse_constant=no_constant
-).decode

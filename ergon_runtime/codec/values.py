@@ -21,7 +21,8 @@ from ergon_runtime.codec.allowed import ALLOWED, AllowList
 from ergon_runtime.codec.digits import exact_numbers, takes_decimal
 from ergon_runtime.codec.hints import UNHINTED, facts, hint_name, is_open
 from ergon_runtime.codec.same import same
-from ergon_runtime.codec.tagged import Tagger, dump, finite, no_constant
+from ergon_runtime.codec.strict import finite, no_constant
+from ergon_runtime.codec.tagged import Tagger, dump
 from ergon_runtime.errors import CodecError
 from ergon_runtime.limits import check, warn_if_big
 

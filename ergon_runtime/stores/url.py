@@ -17,17 +17,17 @@ import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ergon_runtime.errors import ConfigError, StoreUnfinished
 from ergon_runtime.stores.contract import Store
 from ergon_runtime.stores.encrypted.keys import Keys
 from ergon_runtime.stores.encrypted.locks import check_keys, check_no_keys
-from ergon_runtime.stores.memory import MemoryStore
 from ergon_runtime.stores.redis.address import FORMS, SCHEMES, RedisAddress, parse_redis
-from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore
-from ergon_runtime.stores.sqlite.connection import Synchronous
+
+if TYPE_CHECKING:
+    from ergon_runtime.stores.sqlite.connection import Synchronous
 
 _OPTIONS = {"synchronous": ("full", "normal"), "network": ("allow",), "backup": ("run",)}
 _FILES = "memory://, sqlite:///relative/path.db or sqlite:////absolute/path.db"
@@ -128,8 +128,12 @@ async def _encrypted(store: Store, keys: Keys) -> Store:
 def _store(address: Address, *, create: bool, read_only: bool, allow_volatile: bool) -> Store:
     match address:
         case MemoryAddress():
+            from ergon_runtime.stores.memory import MemoryStore
+
             return MemoryStore()
         case SQLiteAddress(path, synchronous, network, run_backup):
+            from ergon_runtime.stores.sqlite import SQLiteOptions, SQLiteStore
+
             return SQLiteStore(
                 path, SQLiteOptions(create, read_only, synchronous, network=network, run_backup=run_backup)
             )

@@ -211,7 +211,7 @@ AUDIT = """
 import json, sys, random, asyncio, datetime, decimal, uuid, dataclasses
 import numpy as np
 from typing import Any
-from ergon_runtime.codec import *
+from ergon_runtime.codec import UNHINTED, allow, decode_error, describe_error, encode_error, for_hint
 from ergon_runtime.errors import CodecError
 
 @dataclasses.dataclass

@@ -37,10 +37,13 @@ def test_package_alone_loads_nothing_heavy() -> None:
     assert loaded("import ergon_runtime") == "[]"
 
 
-def test_store_addresses_load_no_redis() -> None:
-    heavy = loaded("from ergon_runtime.stores import open_store, parse; parse('redis://host')")
-    assert "redis" not in heavy
-    assert "sqlite3" in heavy
+def test_store_addresses_load_no_store() -> None:
+    assert loaded("from ergon_runtime.stores import open_store, parse; parse('redis://host')") == "[]"
+
+
+def test_opened_store_loads_its_own_kind_alone() -> None:
+    opening = "import asyncio; from ergon_runtime import open_store; asyncio.run(open_store('memory://').__aenter__())"
+    assert loaded(opening) == "['asyncio']"
 
 
 def loaded(code: str) -> str:
