@@ -48,8 +48,9 @@ class Target:
 
 
 GROUP, ROWS = "bare sqlite3, group commit", "bare aiosqlite, a commit a row"
-SQLITE, EVERYSEC, ALWAYS = "ergon sqlite", "ergon redis everysec", "ergon redis always"
-PEER, PEER_REDIS = "pyergon sqlite", "pyergon redis everysec"
+SQLITE, EVERYSEC, ALWAYS = "ergon sqlite full", "ergon redis everysec", "ergon redis always"
+SQLITE_NORMAL = "ergon sqlite normal"
+PEER, PEER_FULL, PEER_REDIS = "pyergon sqlite normal", "pyergon sqlite full", "pyergon redis everysec"
 SCHEDULING = " + scheduling"
 
 
@@ -71,7 +72,9 @@ WORKS: dict[str, Work] = {
         "flows of 5 steps, 1,000 at a time, one worker process",
         (
             *ours(4000),
+            Entry(SQLITE_NORMAL, "ergon", 4000, variant="normal"),
             Entry(PEER, "pyergon", 1500, "pyergon"),
+            Entry(PEER_FULL, "pyergon", 1000, "pyergon", variant="full"),
             Entry(PEER_REDIS, "pyergon", 1000, "pyergon", "everysec"),
             Entry("dbos sqlite default", "dbos", 200, "dbos", variant="default"),
             Entry("dbos sqlite wal/full", "dbos", 300, "dbos", variant="wal"),
@@ -85,7 +88,9 @@ WORKS: dict[str, Work] = {
         "one flow of 1,000 steps",
         (
             *ours(1000),
+            Entry(SQLITE_NORMAL, "ergon", 1000, variant="normal"),
             Entry(PEER, "pyergon", 1000, "pyergon"),
+            Entry(PEER_FULL, "pyergon", 1000, "pyergon", variant="full"),
             Entry(PEER_REDIS, "pyergon", 1000, "pyergon", "everysec"),
             Entry("dbos sqlite default", "dbos", 300, "dbos", variant="default"),
             Entry("dbos sqlite wal/full", "dbos", 500, "dbos", variant="wal"),

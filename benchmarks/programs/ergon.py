@@ -18,7 +18,7 @@ UNFINISHED = FlowQuery(statuses=(Status.PENDING, Status.RUNNING, Status.WAITING)
 
 
 async def main(asked: Order) -> None:
-    async with open_store(address(asked.place)) as store:
+    async with open_store(address(asked.place, asked.variant)) as store:
         match asked.work:
             case "T1":
                 await run(asked, store, "steps", [flows.short(n) for n in range(asked.count)], FLOW_STEPS)
@@ -49,11 +49,12 @@ async def run(
     emit_rate(asked, " + scheduling", what, total, spent_whole, **settings)
 
 
-def address(place: str) -> str:
-    """The address of a new store."""
+def address(place: str, synchronous: str = "") -> str:
+    """The address of a new store; `synchronous` is for SQLite, if not its default."""
     if "://" in place:
         return f"{place}?db=0&namespace={secrets.token_hex(8)}"
-    return f"sqlite:///{Path(place).resolve()}/ergon-{secrets.token_hex(4)}.db"
+    options = f"?synchronous={synchronous}" if synchronous else ""
+    return f"sqlite:///{Path(place).resolve()}/ergon-{secrets.token_hex(4)}.db{options}"
 
 
 async def in_force(store: Store) -> dict[str, Setting]:

@@ -110,10 +110,8 @@ async def lua(asked: Order) -> None:
                 for ask in asks[first : first + GROUP]:
                     pipeline.evalsha(sha, 0, *ask)
                 await pipeline.execute()
-        spent, server = watch.read(), await redis.info("server")
-        appendfsync = (await redis.config_get("appendfsync"))["appendfsync"]
-    settings = {"appendfsync": appendfsync, "redis": server["redis_version"], "pipeline": GROUP}
-    emit_rate(asked, "", "steps", len(asks), spent, **settings)
+        spent = watch.read()
+    emit_rate(asked, "", "steps", len(asks), spent, **{"redis-py": versions("redis")["redis"]}, pipeline=GROUP)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """PyErgon, as its README writes a program: a dataclass with steps, a scheduler, a worker; SQLite or Redis.
 
-Its worker stays in this process, as in all its examples. SQLite is opened by PyErgon itself: WAL, synchronous NORMAL.
+Its worker stays in this process, as in all its examples. SQLite is opened by PyErgon itself, in WAL mode with synchronous
+NORMAL; the variant `full` sets FULL on its connection, which it has no setting for.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import asyncio
 import logging
 import sqlite3
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyergon import Scheduler, Worker, flow, flow_type, step
@@ -83,6 +83,7 @@ async def main(asked: Order) -> None:
         else SqliteExecutionLog(f"{asked.place}/pyergon.db")
     )
     await storage.connect()
+    settings: dict[str, Setting] = {} if redis else await in_force(storage._connection, full=asked.variant == "full")
     scheduler = Scheduler(storage).unversioned()
     whole = Watch()
     for number in range(flows):
@@ -94,20 +95,24 @@ async def main(asked: Order) -> None:
     while done < flows * steps or await storage.get_incomplete_flows():
         await asyncio.sleep(0.005)
     spent, spent_whole = watch.read(), whole.read()
-    settings = {**versions("pyergon"), "flows_at_once": "all", **_settings(asked, redis)}
+    settings = {**versions("pyergon"), "flows_at_once": "all", **settings}
     emit_rate(asked, "", "steps", flows * steps, spent, **settings)
     emit_rate(asked, " + scheduling", "steps", flows * steps, spent_whole, **settings)
     handle.abort()
     await storage.close()
 
 
-def _settings(asked: Order, redis: bool) -> dict[str, Setting]:
-    if redis:
-        return {}
-    with sqlite3.connect(f"{asked.place}/pyergon.db") as conn:
-        mode = conn.execute("PRAGMA journal_mode").fetchone()[0]
-    assert "PRAGMA synchronous=NORMAL" in Path(str(SqliteExecutionLog.connect.__code__.co_filename)).read_text()
-    return {"journal_mode": mode, "synchronous": "NORMAL", "sqlite": sqlite3.sqlite_version}
+async def in_force(connection: Any, *, full: bool) -> dict[str, Setting]:
+    """The settings of its connection to SQLite."""
+    if full:
+        await connection.execute("PRAGMA synchronous = FULL")
+    (mode,) = await (await connection.execute("PRAGMA journal_mode")).fetchone()
+    (synchronous,) = await (await connection.execute("PRAGMA synchronous")).fetchone()
+    return {
+        "journal_mode": mode,
+        "synchronous": ("OFF", "NORMAL", "FULL")[synchronous],
+        "sqlite": sqlite3.sqlite_version,
+    }
 
 
 if __name__ == "__main__":

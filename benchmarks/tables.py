@@ -1,0 +1,72 @@
+"""The figures as tables, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.report import Report, Summary, Verdict
+from benchmarks.results import Result, Setting
+from benchmarks.works import WORKS
+
+OWN = {"count", "seconds", "cpu_us_each", "round"}
+"""Settings that differ from round to round, or have a column."""
+
+
+def show(report: Report) -> None:
+    """Print all tables."""
+    console = Console()
+    for work in report.works():
+        table = Table(title=f"{work}: {WORKS[work].title}", title_justify="left")
+        for column in ("", "median", "min", "max", "unit", "CPU µs each"):
+            table.add_column(column, justify="left" if column in ("", "unit") else "right")
+        summaries = report.summaries(work)
+        for each in summaries:
+            table.add_row(*row(each))
+        console.print(table)
+        for name, settings in in_force(summaries).items():
+            console.print(f"  {name}: {settings}", style="dim", highlight=False)
+    targets = Table(title="Targets", title_justify="left")
+    for column in ("work", "ratio", "reached", "wanted", ""):
+        targets.add_column(column, justify="right" if column in ("reached", "wanted") else "left")
+    for verdict in report.verdicts():
+        targets.add_row(*target_row(verdict))
+    console.print(targets)
+    for name, why in report.missing.items():
+        console.print(f"not run: {name}: {why}", highlight=False)
+    console.print(words(report.machine), style="dim", highlight=False)
+
+
+def row(each: Summary) -> tuple[str, ...]:
+    """A figure: its name, median, least and most, unit, and CPU time of the last round."""
+    cpu = each.settings.get("cpu_us_each")
+    shown = (number(each.median), number(min(each.values)), number(max(each.values)))
+    return (each.name, *shown, each.unit, "" if cpu is None else number(float(cpu)))
+
+
+def target_row(verdict: Verdict) -> tuple[str, ...]:
+    """A target: its work, words, what was reached and wanted, and whether that is enough."""
+    reached = "not measured" if verdict.value is None else number(verdict.value)
+    said = {True: "met", False: "NOT MET", None: ""}[verdict.met]
+    return verdict.work, verdict.target.what, reached, verdict.wanted, said
+
+
+def in_force(summaries: Iterable[Summary]) -> dict[str, str]:
+    """The settings of each program, in words."""
+    return {each.name: words(each.settings) for each in summaries if " + " not in each.name and words(each.settings)}
+
+
+def words(settings: Mapping[str, Setting]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in settings.items() if key not in OWN)
+
+
+def number(value: float) -> str:
+    """Three digits that matter, or whole thousands."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def brief(figures: Iterable[Result]) -> str:
+    """Figures on one line."""
+    return "; ".join(f"{each.name}: {number(each.value)} {each.unit}" for each in figures)
