@@ -163,7 +163,8 @@ class Store(Protocol):
     async def restore(self, piece: Record | JournalPart) -> None:
         """Write a piece of another store, unless it is there. A flow comes before its journal, whose parts come in
         order. Nothing is woken or matched: the store is being copied and no worker uses it, or the flow is one that no
-        worker runs, since it has ended, or is blocked and not due."""
+        worker runs, since it has ended, or is blocked and not due. Raises FlowNotFound if a journal's flow has gone.
+        """
         ...
 
     async def begin_copy(self, source: StoreIdentity) -> None:

@@ -62,4 +62,7 @@ class Addresses:
         else:
             said = address.shown + repr(address)
         found = unsafe(said) if said.isascii() else []
-        return [*found[:0], *(["secret: " + said] if CANARY in data and CANARY in said and keeps_secret([data]) else [])]
+        return [
+            *found[:0],
+            *(["secret: " + said] if CANARY in data and CANARY in said and keeps_secret([data]) else []),
+        ]

@@ -169,7 +169,8 @@ def _advises(line: str) -> bool:
 
 
 def _json(ran: Ran) -> Iterable[str]:
-    if ran.code == 0 and ran.out and not {"--help", "-h", "--version", "-V"} & set(ran.args):
+    helped = {"--help", "-h", "--version", "-V"} & set(ran.args) or any(arg.startswith("-h") for arg in ran.args)
+    if ran.code == 0 and ran.out and not helped:
         yield from (f"json: not JSON on stdout: {line!r:.200}" for line in ran.out.splitlines() if not _is_json(line))
     errors = [line for line in ran.err.splitlines() if line.startswith('{"error"')]
     for line in errors:

@@ -22,7 +22,8 @@ from ergon_runtime.core.entries import (
     StepEnded,
 )
 from ergon_runtime.core.faults import Fault, FaultKind
-from ergon_runtime.core.flows import CRASH_LOOP, SUSPECT, FlowQuery, FlowRow
+from ergon_runtime.core.flows import CRASH_LOOP, SUSPECT, FlowQuery, FlowRow, Status
+from ergon_runtime.operators.unfinished import unfinished_fork
 from ergon_runtime.stores.records import FlowRecord, JournalPart, Kind, Record
 from tests.simulation import programs
 from tests.simulation.books import kept as mail
@@ -121,6 +122,8 @@ def _replays(world: Simulation, row: FlowRow) -> Iterator[_Cut]:
                 yield _Cut(journal, n, over=True)
         elif n and journal[n - 1].commit != record.commit and not world.changes and world.random.random() < CUTS:
             yield _Cut(journal, n, over=False)
+    if row.status is Status.CANCELLED and unfinished_fork(row) is not None:
+        return  # it was cancelled before it was whole
     if journal and _late_cancel(journal):
         yield _Cut(journal, len(journal) - 1, over=False)
     elif journal:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ergon_runtime.core.flows import Message, NewFlow, Status
+from ergon_runtime.errors import FlowNotFound
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.memory.mailboxes import Mailboxes
 from ergon_runtime.stores.memory.rows import Agenda, Listening, Mail, Row, seq_of
@@ -60,6 +61,8 @@ def restore(piece: Record | JournalPart, flows: dict[str, Row], mailboxes: Mailb
     """Write a piece, unless it is there."""
     match piece:
         case JournalPart(flow, start, entries):
+            if flow not in flows:
+                raise FlowNotFound(flow)
             journal = flows[flow].journal
             if len(journal) < start:
                 raise rules.missing_entries(flow)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from ergon_runtime.core.flows import FlowRow, Message, Status
+from ergon_runtime.errors import StoreCorrupt
 from ergon_runtime.stores.records import (
     VOID,
     FlowRecord,
@@ -13,6 +15,7 @@ from ergon_runtime.stores.records import (
     Kind,
     NameRecord,
     Numbered,
+    Place,
     Record,
     WaitRecord,
 )
@@ -64,6 +67,15 @@ def _pair(name: bytes) -> tuple[str, str]:
     """A channel and an id, which the scripts join in one text that nothing else is taken for."""
     length, _, rest = name.partition(b":")
     return rest[: int(length)].decode(), rest[int(length) + 1 :].decode()
+
+
+def ordered(found: list[Record], after: Place | None) -> list[Record]:
+    """The records, if they stand in order behind that place: else who asks for the next ones would never be done.
+    Raises StoreCorrupt."""
+    places = [*([] if after is None else [after]), *(each.place for each in found)]
+    if any(one >= other for one, other in pairwise(places)):
+        raise StoreCorrupt("the server lists what it holds out of order; look at it with redis-cli")
+    return found
 
 
 def arguments(piece: Record | JournalPart) -> Iterator[Argument]:

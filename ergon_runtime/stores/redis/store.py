@@ -28,7 +28,15 @@ from ergon_runtime.core.flows import (
     Status,
     WorkerRow,
 )
-from ergon_runtime.errors import Conflict, LeaseLost, SchemaMismatch, StoreError, StoreMissing, StoreUnavailable
+from ergon_runtime.errors import (
+    Conflict,
+    FlowNotFound,
+    LeaseLost,
+    SchemaMismatch,
+    StoreError,
+    StoreMissing,
+    StoreUnavailable,
+)
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.bell import Told
 from ergon_runtime.stores.contract import StoreIdentity
@@ -209,11 +217,12 @@ class RedisStore:
     async def records(self, kind: Kind, after: Place | None, limit: int) -> Sequence[Record]:
         found = await self._read(scripts.PIECES, kind.value, *(after or (-1, "")), limit)
         with self._understood():
-            return [records.record(kind, each) for each in found]
+            return records.ordered([records.record(kind, each) for each in found], after)
 
     async def restore(self, piece: Record | JournalPart) -> None:
-        if not await self._write(scripts.RESTORE, *records.arguments(piece)) and isinstance(piece, JournalPart):
-            raise rules.missing_entries(piece.flow)
+        answer = await self._write(scripts.RESTORE, *records.arguments(piece))
+        if isinstance(piece, JournalPart) and answer != 1:
+            raise rules.missing_entries(piece.flow) if answer == 0 else FlowNotFound(piece.flow)
 
     async def begin_copy(self, source: StoreIdentity) -> None:
         answer = await self._write(scripts.COPY, source.source, source.hash_seed)

@@ -44,7 +44,9 @@ async def damage(ask: Ask, prefix: str) -> AsyncGenerator[str]:
             yield text
     last: bytes | None = b"-1"
     while last is not None:
-        last, found = await ask("kept", last, 10 * PAGE)
+        before, (last, found) = int(last), await ask("kept", last, 10 * PAGE)
+        if last is not None and int(last) <= before:
+            raise StoreCorrupt("the server lists its kept messages without end; look at it with redis-cli")
         for text in _texts(found):
             yield text
 

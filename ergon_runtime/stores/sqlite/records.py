@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ergon_runtime.core.flows import CANCEL, Message, Status
+from ergon_runtime.errors import FlowNotFound
 from ergon_runtime.stores import rules
 from ergon_runtime.stores.records import (
     VOID,
@@ -45,6 +46,7 @@ _NEW = """INSERT OR IGNORE INTO flow (
     result, note, fingerprint, created, updated, started, ended, recoveries, deaths)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _INPUT = "INSERT INTO input (flow, args, seed) VALUES (?, ?, ?)"
+_FLOW_IS_THERE = "SELECT 1 FROM flow WHERE id = ?"
 _IS_THERE = "SELECT 1 FROM journal WHERE flow = ? AND seq = ?"
 _ENTRY = "INSERT OR IGNORE INTO journal (flow, seq, entry) VALUES (?, ?, ?)"
 _MESSAGE = "INSERT OR IGNORE INTO message (seq, id, channel, body, flow, place, heard) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -98,6 +100,8 @@ def restore(conn: sqlite3.Connection, piece: Record | JournalPart) -> None:
     """Write a piece, unless it is there."""
     match piece:
         case JournalPart(flow, start, entries):
+            if conn.execute(_FLOW_IS_THERE, (flow,)).fetchone() is None:
+                raise FlowNotFound(flow)
             if start and conn.execute(_IS_THERE, (flow, start - 1)).fetchone() is None:
                 raise rules.missing_entries(flow)
             conn.executemany(_ENTRY, [(flow, start + n, entry) for n, entry in enumerate(entries)])

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from ergon_runtime.core.flows import FlowQuery, Message, Status
-from ergon_runtime.errors import LeaseLost, StoreCorrupt
+from ergon_runtime.errors import FlowNotFound, LeaseLost, StoreCorrupt
 from ergon_runtime.stores.copying import Copied
 from ergon_runtime.stores.records import FlowRecord, JournalPart, Kind
 from tests.stores.copies import copied, everything, on_all_pairs, on_each_pair, pieces, populate
@@ -68,6 +68,16 @@ async def test_r4_restored_flow_says_how_long_its_journal_is_to_be_before_it_is_
     await b.store.restore(replace(piece, row=replace(piece.row, id="b", length=2)))
     assert (await b.row("b")).length == 2
     assert (await b.take("b", operator=True)).length == 2
+
+
+@on_each_store
+async def test_restore_of_a_journal_whose_flow_has_gone_is_refused(b: Bench) -> None:
+    await (await b.begin("a")).end()
+    b.clock.now += 1
+    assert await b.store.prune(b.clock.now) == 1
+    with pytest.raises(FlowNotFound):
+        await b.store.restore(JournalPart("a", 0, (b"0",)))
+    assert await b.store.verify() == []
 
 
 @on_each_store

@@ -10,7 +10,9 @@ from redis import Redis
 
 from ergon_runtime.errors import StoreCorrupt
 from ergon_runtime.stores import rules
+from ergon_runtime.stores.records import NameRecord, Place
 from ergon_runtime.stores.redis.address import parse_redis
+from ergon_runtime.stores.redis.records import ordered
 from ergon_runtime.stores.redis.store import RedisStore
 from ergon_runtime.stores.redis.verifying import damage
 from tests.redis_server import shared_server
@@ -130,3 +132,27 @@ def test_verify_of_a_server_whose_cursor_never_ends_is_damage_and_no_endless_loo
 
     with pytest.raises(StoreCorrupt, match="lists its keys without end"):
         asyncio.run(look())
+
+
+def test_verify_of_a_server_whose_kept_messages_never_end_is_damage_and_no_endless_loop() -> None:
+    answers = {"keys": [b"0", [], []], "flows": [0, []], "kept": [b"7", []]}
+
+    async def garbled(what: str, *_: object) -> list[object]:
+        return answers[what]
+
+    async def look() -> None:
+        async for _ in damage(garbled, "{x}:"):
+            raise AssertionError
+
+    with pytest.raises(StoreCorrupt, match="lists its kept messages without end"):
+        asyncio.run(look())
+
+
+@pytest.mark.parametrize("after", [None, (5, "1:a:b"), (5, "1:a:c"), (6, "")])
+def test_records_out_of_order_are_damage_and_no_endless_loop(after: Place | None) -> None:
+    one, other = NameRecord("a", "b", 5), NameRecord("a", "c", 5)
+    if after is None or after[1] == "1:a:b":
+        assert ordered([other], after) == [other]
+    wrong = [other, one] if after is None else [one]
+    with pytest.raises(StoreCorrupt, match="out of order"):
+        ordered(wrong, after)

@@ -5,7 +5,7 @@
 --   journal  flow, first sequence, entries
 --   names    channel, id, time sent
 --   kept     number, id, channel, body
--- Answers 0 if entries before the first are missing, else 1.
+-- Answers 0 if entries before the first are missing, -1 if the flow of a journal is, else 1.
 local kind = ARGV[2]
 
 local function reach(number)
@@ -27,7 +27,9 @@ elseif kind == 'kept' then
 elseif kind == 'journal' then
   local key, missing = P .. 'j:' .. ARGV[3], tonumber(ARGV[4])
   local there = redis.call('LLEN', key)
-  if there < missing then
+  if redis.call('EXISTS', P .. 'f:' .. ARGV[3]) == 0 then
+    return -1
+  elseif there < missing then
     return 0
   end
   for i = 5 + there - missing, #ARGV do
