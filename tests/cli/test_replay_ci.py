@@ -63,7 +63,7 @@ def test_junit_file_is_replaced_whole_or_left_alone(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(CommandError, match="cannot write"):
         JUnit(tmp_path / "taken")
-    with pytest.raises(CommandError, match="cannot write .: it is a folder"):
+    with pytest.raises(CommandError, match="it is a folder"):
         JUnit(Path())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r.xml", "taken"]
 
