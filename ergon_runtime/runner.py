@@ -45,6 +45,7 @@ from ergon_runtime.journal import load_journal
 from ergon_runtime.lease import HeldLease
 from ergon_runtime.steps import StepBodies
 from ergon_runtime.turns import in_callback
+from ergon_runtime.waking import WakeUp
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -76,19 +77,18 @@ class Runner:
         self._mail = claim.mail
         self._floor = claim.now
         self._mail_is_stale = self._draining = False
-        self._wake = asyncio.Event()
-        self._alarm: asyncio.TimerHandle | None = None
+        self._wake = WakeUp()
 
     # --- what the worker tells it, or asks
     def notice(self) -> None:
         """The flow has new mail."""
         self._mail_is_stale = True
-        self._wake.set()
+        self._wake.call()
 
     def renewed(self) -> None:
         """The lease was renewed, or found lost."""
         if self.held.lost:
-            self._wake.set()
+            self._wake.call()
 
     def tell_steps(self) -> list[RunningStep]:
         """The tries that run, to be told to others. Any thread may ask."""
@@ -101,7 +101,7 @@ class Runner:
     def drain(self) -> None:
         """Let running steps end, then hand the flow back."""
         self._draining = True
-        self._wake.set()
+        self._wake.call()
 
     async def run(self) -> Resident | None:
         """Run the flow; the machine, if it may be kept in memory. Raises StoreError when the store fails for good."""
@@ -111,8 +111,7 @@ class Runner:
         except LeaseLost:
             log.info("lease lost on flow %s", self.claim.lease.flow, extra={"flow_id": self.claim.lease.flow})
         finally:
-            if self._alarm is not None:
-                self._alarm.cancel()
+            self._wake.close()
             if self._bodies is not None:
                 self._bodies.close()
             self._evict(kept)
@@ -138,7 +137,7 @@ class Runner:
     async def _drive(self, machine: FlowMachine, bodies: StepBodies) -> Resident | None:
         while True:
             self._fence()
-            self._wake.clear()
+            self._wake.forget()
             begun = machine.begun
             full = begun and self._engine.cap.reached(self._entries)
             if begun:
@@ -200,22 +199,7 @@ class Runner:
         left = self.held.left(self._engine.boot())
         if until is not None:
             left = min(left, (until - self._clock()) / 1000)
-        self._look_in(max(left, 0.001))
-        await self._wake.wait()
-
-    def _look_in(self, seconds: float) -> None:
-        """Wake up by then. To wake up too early does no harm, so an alarm that stands before that is kept."""
-        loop = asyncio.get_running_loop()
-        when = loop.time() + seconds
-        if self._alarm is not None:
-            if self._alarm.when() <= when:
-                return
-            self._alarm.cancel()
-        self._alarm = loop.call_at(when, self._ring)
-
-    def _ring(self) -> None:
-        self._alarm = None
-        self._wake.set()
+        await self._wake.wait(max(left, 0.001))
 
     async def _fetch_mail(self) -> None:
         self._mail_is_stale = False
@@ -272,7 +256,7 @@ class Runner:
             grace=engine.grace,
             clock=self._clock,
             spread=engine.spread,
-            wake=self._wake.set,
+            wake=self._wake.call,
             safe=lambda: self.held.safe(engine.boot()),
         )
 

@@ -29,6 +29,7 @@ LAYERS = (
     (
         "ergon_runtime.engine",
         "ergon_runtime.turns",
+        "ergon_runtime.waking",
         "ergon_runtime.lease",
         "ergon_runtime.timeouts",
         "ergon_runtime.steps",
