@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from typing import Annotated
 
@@ -46,6 +47,8 @@ async def worker(
         identity = await store.identity()
     under_hash_seed(identity.hash_seed)
     definitions = load_flows(config, registry)
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: the collector need not look at it again and again
     log_to_stderr()
     async with new_store(config) as store:
         lease_seconds, cap = config.lease / 1000, config.max_entries
