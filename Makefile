@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check venv acceptance pictures rig-sim rig-cross rig-mutants rig-machine rig-faults rig-kill rig-recovery rig-redis rig-proxy rig-failovers rig-sqlite rig-fuzz rig-wide
+.PHONY: help demo test check venv acceptance pictures bench rig-sim rig-cross rig-mutants rig-machine rig-faults rig-kill rig-recovery rig-redis rig-proxy rig-failovers rig-sqlite rig-fuzz rig-wide
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -81,6 +81,10 @@ rig-fuzz: $(VENV)/installed ## hostile command lines, files, payloads, journals,
 rig-wide: COUNT ?= 10000
 rig-wide: $(VENV)/installed ## measure flows with very many children and steps (COUNT=10000)
 	@$(BIN)/python -m tests.runtime.fanout $(COUNT) $(ARGS)
+
+bench: ROUNDS ?= 5
+bench: $(VENV)/installed ## compare with other engines and bare loops (WORKS='T1 T2', ROUNDS=5; ARGS='--write-docs')
+	@$(BIN)/python -m benchmarks.run $(WORKS) --rounds $(ROUNDS) $(ARGS)
 
 pictures: $(VENV)/installed ## draw the pictures of docs/inspecting.md anew
 	@$(BIN)/python -m tests.pictures

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from benchmarks import plot
 from benchmarks.environments import ROOT
 from benchmarks.report import Report
-from benchmarks.tables import in_force, row, target_row, words
+from benchmarks.tables import COLUMNS, TARGET_COLUMNS, Side, in_force, row, target_row, words
 from benchmarks.works import WORKS
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -32,21 +32,18 @@ def tables(report: Report) -> str:
     for work in report.works():
         summaries = report.summaries(work)
         lines += ["", f"### {work}: {WORKS[work].title}", ""]
-        lines += _table(
-            ("", "median", "min", "max", "unit", "CPU µs each"), (row(each) for each in summaries), "lrrrlr"
-        )
+        lines += _table(COLUMNS, (row(each) for each in summaries))
         lines += ["", *(f"- {name}: {settings}" for name, settings in in_force(summaries).items())]
     lines += ["", *(f"Not run: {name}: {why}." for name, why in report.missing.items())]
     return "\n".join(lines).strip() + "\n"
 
 
 def _targets(report: Report) -> Iterator[str]:
-    columns = ("work", "ratio", "reached", "wanted", "")
-    return _table(columns, (target_row(verdict) for verdict in report.verdicts()), "llrrl")
+    return _table(TARGET_COLUMNS, (target_row(verdict) for verdict in report.verdicts()))
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], sides: str) -> Iterator[str]:
+def _table(columns: Mapping[str, Side], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(columns)} |"
-    yield f"|{'|'.join({'l': '---', 'r': '---:'}[side] for side in sides)}|"
+    yield f"|{'|'.join({'left': '---', 'right': '---:'}[side] for side in columns.values())}|"
     for cells in rows:
         yield f"| {' | '.join(cells)} |"

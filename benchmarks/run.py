@@ -1,10 +1,11 @@
 """Runs the benchmarks: Ergon, its peers and bare loops, in turn, and compares.
 
-    python -m benchmarks.run [WORK…] [--rounds 5] [--json FILE] [--plot FILE] [--write-docs] [--only NAME…]
+    python -m benchmarks.run [WORK…] [--rounds 5] [--add] [--json FILE] [--plot FILE] [--write-docs] [--only NAME…]
 
 Works are T1 to T10 (default: T1 to T7). Each program runs in its system's own environment, on a new folder or an empty
-Redis server. With `--json` figures of other works that the file has stay in it. `--write-docs` writes
-docs/benchmarks/ and the tables of docs/benchmarks.md; `--rounds 0 --write-docs` does that from the figures kept there.
+Redis server. With `--json` figures of other works that the file has stay in it, with `--add` those of these works too.
+`--write-docs` writes docs/benchmarks/ and the tables of docs/benchmarks.md; `--rounds 0 --write-docs` does that from
+the figures kept there.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -90,7 +91,7 @@ def call(python: Path, module: str, *arguments: str) -> list[Result]:
 
 
 @contextmanager
-def place(kind: Place) -> Iterator[str]:
+def place(kind: Place) -> Generator[str]:
     """A new folder, or the address of an empty Redis server; gone at the end."""
     with tempfile.TemporaryDirectory(prefix="ergon-bench-") as folder:
         if kind == "folder":
@@ -139,6 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Ergon, its peers, and bare loops.")
     parser.add_argument("works", nargs="*", metavar="WORK", help=f"any of {' '.join(WORKS)} (default: T1 to T7)")
     parser.add_argument("--rounds", type=int, default=5, help="how often each program runs (default: 5)")
+    parser.add_argument("--add", action="store_true", help="add the rounds to those that the file has of these works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures there")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them there, as SVG")
     parser.add_argument(
@@ -152,7 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kept = options.json or (page.RESULTS if options.write_docs else None)
     report = Report.load(kept) if kept is not None and kept.exists() else Report({})
     if options.rounds:
-        report.replace(works, *measure(works, options.rounds, options.only))
+        found = measure(works, options.rounds, options.only)
+        report.replace(() if options.add else works, *found)
         report.machine = machine()
         if kept is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)

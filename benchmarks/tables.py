@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.report import Report, Summary, Verdict
 from benchmarks.results import Result, Setting
-from benchmarks.works import WORKS
+from benchmarks.works import SCHEDULING, WORKS
 
+Side = Literal["left", "right"]
+COLUMNS: dict[str, Side] = {
+    "": "left",
+    "median": "right",
+    "min": "right",
+    "max": "right",
+    "unit": "left",
+    "CPU µs each": "right",
+    "rounds": "right",
+}
+TARGET_COLUMNS: dict[str, Side] = {"work": "left", "ratio": "left", "reached": "right", "wanted": "right", "": "left"}
 OWN = {"count", "seconds", "cpu_us_each", "round"}
 """Settings that differ from round to round, or have a column."""
 
@@ -20,8 +32,8 @@ def show(report: Report) -> None:
     console = Console()
     for work in report.works():
         table = Table(title=f"{work}: {WORKS[work].title}", title_justify="left")
-        for column in ("", "median", "min", "max", "unit", "CPU µs each"):
-            table.add_column(column, justify="left" if column in ("", "unit") else "right")
+        for column, side in COLUMNS.items():
+            table.add_column(column, justify=side)
         summaries = report.summaries(work)
         for each in summaries:
             table.add_row(*row(each))
@@ -29,8 +41,8 @@ def show(report: Report) -> None:
         for name, settings in in_force(summaries).items():
             console.print(f"  {name}: {settings}", style="dim", highlight=False)
     targets = Table(title="Targets", title_justify="left")
-    for column in ("work", "ratio", "reached", "wanted", ""):
-        targets.add_column(column, justify="right" if column in ("reached", "wanted") else "left")
+    for column, side in TARGET_COLUMNS.items():
+        targets.add_column(column, justify=side)
     for verdict in report.verdicts():
         targets.add_row(*target_row(verdict))
     console.print(targets)
@@ -40,10 +52,10 @@ def show(report: Report) -> None:
 
 
 def row(each: Summary) -> tuple[str, ...]:
-    """A figure: its name, median, least and most, unit, and CPU time of the last round."""
+    """A figure: its name, median, least and most, unit, CPU time of the last round, and how many rounds."""
     cpu = each.settings.get("cpu_us_each")
     shown = (number(each.median), number(min(each.values)), number(max(each.values)))
-    return (each.name, *shown, each.unit, "" if cpu is None else number(float(cpu)))
+    return (each.name, *shown, each.unit, "" if cpu is None else number(float(cpu)), str(len(each.values)))
 
 
 def target_row(verdict: Verdict) -> tuple[str, ...]:
@@ -53,9 +65,10 @@ def target_row(verdict: Verdict) -> tuple[str, ...]:
     return verdict.work, verdict.target.what, reached, verdict.wanted, said
 
 
-def in_force(summaries: Iterable[Summary]) -> dict[str, str]:
-    """The settings of each program, in words."""
-    return {each.name: words(each.settings) for each in summaries if " + " not in each.name and words(each.settings)}
+def in_force(summaries: Sequence[Summary]) -> dict[str, str]:
+    """The settings of each program, in words. Figures of one program have the same: the first one stands for it."""
+    said = {each.name.removesuffix(SCHEDULING): words(each.settings) for each in reversed(summaries)}
+    return {name: settings for name, settings in reversed(said.items()) if settings}
 
 
 def words(settings: Mapping[str, Setting]) -> str:

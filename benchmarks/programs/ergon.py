@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,13 @@ def address(place: str, synchronous: str = "") -> str:
 
 async def in_force(store: Store) -> dict[str, Setting]:
     """How safe what it stores is, as the store itself says."""
-    return {"durability": (await store.identity()).durability}
+    found = await store.identity()
+    said: dict[str, Setting] = {"durability": found.durability.partition(":")[0]}
+    if found.url.startswith("sqlite:///"):
+        with closing(sqlite3.connect(found.url.removeprefix("sqlite:///"))) as conn:
+            said["journal_mode"] = conn.execute("PRAGMA journal_mode").fetchone()[0]
+        said["sqlite"] = sqlite3.sqlite_version
+    return said
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import time
 from benchmarks.programs.common import FLOW_STEPS
 from ergon_runtime import flow, invoke, step, wait_signal
 
-begun = 0
+begun: int = 0
 """Steps begun in this process."""
 
 
@@ -59,3 +59,11 @@ async def started() -> float:
 async def signalled() -> float:
     await wait_signal("go", int)
     return await stamp()
+
+
+@flow
+async def alike(steps: int) -> int:
+    """Each of its steps is like the others, so that a journal of any length can be made from a short one."""
+    for _ in range(steps):
+        await work(1)
+    return steps

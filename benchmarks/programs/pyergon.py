@@ -1,7 +1,7 @@
 """PyErgon, as its README writes a program: a dataclass with steps, a scheduler, a worker; SQLite or Redis.
 
-Its worker stays in this process, as in all its examples. SQLite is opened by PyErgon itself, in WAL mode with synchronous
-NORMAL; the variant `full` sets FULL on its connection, which it has no setting for.
+Its worker stays in this process, as in all its examples. SQLite is opened by PyErgon itself, in WAL mode with
+synchronous NORMAL; the variant `full` sets FULL on its connection, which it has no setting for.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -141,7 +141,7 @@ class Connection:
 
 
 @contextmanager
-def running(command: list[str], log: Path) -> Iterator[None]:
+def running(command: list[str], log: Path) -> Generator[None]:
     """A process, killed at the end."""
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out)
