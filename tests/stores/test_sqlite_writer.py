@@ -14,7 +14,7 @@ import pytest
 
 from ergon_runtime.core.flows import ClaimRequest, Commit, FlowQuery
 from ergon_runtime.errors import StoreError, StoreUnavailable
-from ergon_runtime.stores.sqlite import Operations, SQLiteOptions, SQLiteStore, claims, transaction
+from ergon_runtime.stores.sqlite import Operations, SQLiteOptions, SQLiteStore, claims, transaction, watch
 from tests.stores.files import ROOT, nothing, raw, using
 from tests.stores.harness import LANE, new
 
@@ -254,6 +254,45 @@ def test_change_by_another_process_wakes_a_handle(tmp_path: Path) -> None:
     async def sleep(store: SQLiteStore) -> None:
         await store.wait("w", 60)
         assert await store.wait("w", 0.02) == frozenset()  # from here on it knows the file's version
+        conn = raw(path)
+        with transaction(conn):
+            Operations(conn).create(new())
+        conn.close()
+        await asyncio.wait_for(store.wait("w", 60), 5)
+
+    using(SQLiteStore(path), sleep)
+
+
+def test_change_after_a_quiet_while_wakes_a_handle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version is not asked again until the log has changed."""
+    path = tmp_path / "s.db"
+    monkeypatch.setattr(watch.time, "time_ns", lambda: 2**62)
+
+    async def sleep(store: SQLiteStore) -> None:
+        await store.wait("w", 60)
+        assert await store.wait("w", 0.02) == frozenset()
+        conn = raw(path)
+        with transaction(conn):
+            Operations(conn).create(new())
+        conn.close()
+        await asyncio.wait_for(store.wait("w", 60), 5)
+
+    using(SQLiteStore(path), sleep)
+
+
+def test_commit_that_is_long_on_its_way_to_the_disk_wakes_a_handle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is seen some time after its log was written: that the log has not changed since it was looked at tells nothing
+    then."""
+    path = tmp_path / "s.db"
+    written = 10**18
+    monkeypatch.setattr(watch.Watch, "_stamp", lambda _: (written, 4096, 1))
+    monkeypatch.setattr(watch.time, "time_ns", lambda: written + 200_000_000)
+
+    async def sleep(store: SQLiteStore) -> None:
+        await store.wait("w", 60)
+        assert await store.wait("w", 0.02) == frozenset()
         conn = raw(path)
         with transaction(conn):
             Operations(conn).create(new())
