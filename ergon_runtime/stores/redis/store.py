@@ -228,7 +228,7 @@ class RedisStore:
         answer = await self._write(scripts.COPY, source.source, source.hash_seed)
         with self._understood():
             before, empty = answer
-            copied = before and before.decode()
+            copied = None if before is None else before.decode()
         rules.check_copy(self._address.shown, source.source, copied, empty=bool(empty))
         self._note_copy(source)
 
@@ -340,7 +340,8 @@ class RedisStore:
         if found is None:
             raise StoreMissing(f"no store at {self._address.shown}; start a worker or schedule a flow to create it")
         with self._understood():
-            schema, store_id, hash_seed, copy_of = (part and part.decode() for part in found[:4])
+            schema, store_id, hash_seed = (part.decode() for part in found[:3])
+            copy_of = None if found[3] is None else found[3].decode()
             newer = int(schema) > SCHEMA
             checks = rows.key_checks(found[4:])
         if newer:
