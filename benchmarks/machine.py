@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import sqlite3
+import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from benchmarks.results import Setting
 def machine() -> dict[str, Setting]:
     """What matters to the figures of this machine."""
     return {
+        "commit": commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "cores": len(os.sched_getaffinity(0)),
         "cpu": _first(Path("/proc/cpuinfo"), r"model name\s*: (.*)"),
@@ -26,6 +28,18 @@ def machine() -> dict[str, Setting]:
         "python": sys.version.split()[0],
         "sqlite": sqlite3.sqlite_version,
     }
+
+
+def commit() -> str:
+    """The commit that is checked out, `+` if files differ from it."""
+    root = Path(__file__).resolve().parent
+    try:
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+"], cwd=root, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return said.stdout.strip()
 
 
 def disk(folder: Path) -> str:
