@@ -23,7 +23,7 @@ COLUMNS: dict[str, Side] = {
     "rounds": "right",
 }
 TARGET_COLUMNS: dict[str, Side] = {"work": "left", "ratio": "left", "reached": "right", "wanted": "right", "": "left"}
-OWN = {"count", "seconds", "cpu_us_each", "round"}
+OWN = {"count", "seconds", "cpu_seconds", "decoding_us_each", "cpu_us_each", "round"}
 """Settings that differ from round to round, or have a column."""
 
 
