@@ -50,7 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             reconfigure(errors="backslashreplace")  # an ASCII terminal shows escapes instead of failing
     try:
         code = run(args)
-        sys.stdout.flush()
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            return reader_gone() or code  # how a flow ended is told to the shell all the same
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

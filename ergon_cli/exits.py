@@ -93,6 +93,8 @@ def as_command_error(error: BaseException) -> CommandError:
             return error
         case OperatorRefused():
             return CommandError(code_of(error), error.reason, error.fix)
+        case FlowNotFound():
+            return CommandError(code_of(error), str(error), "see what there is: ergon list")
         case ErgonError():
             return CommandError(code_of(error), str(error) or type(error).__name__)
         case OSError(errno=errno.ENOSPC):

@@ -23,7 +23,7 @@ class JUnit:
     def __init__(self, path: Path) -> None:
         if not path.parent.is_dir():
             raise _unwritten(path, "there is no such folder")
-        if path.is_dir():
+        if os.path.isdir(path):
             raise _unwritten(path, "it is a folder")
         self._path = path
         self._cases: list[ET.Element] = []

@@ -110,6 +110,8 @@ class Keeper:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             asyncio.run(self.keep())
+        except OSError as error:  # no file left for its loop
+            log.error("the leases' keeper failed: %s", error)
         finally:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(self._gone.set)

@@ -76,3 +76,8 @@ def test_error_of_an_address_in_a_wrong_place_hides_its_password() -> None:
     error = CommandError(ExitCode.USAGE, "no such command 'redis://me:pw@h:1/0?password=pw'", "see redis://:a@b@h")
     assert error_text(error) == "error: no such command 'redis://me:***@h:1/0?password=***'\n  see redis://:***@h"
     assert "pw" not in error_json(error)
+
+
+def test_flow_that_is_not_there_names_the_next_action() -> None:
+    error = as_command_error(errors.FlowNotFound("x"))
+    assert (error.code, error.message, error.hint) == (3, "no flow 'x'", "see what there is: ergon list")

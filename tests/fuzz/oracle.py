@@ -100,7 +100,8 @@ def faults(ran: Ran, *, codes: frozenset[int] | None = None, secrets: bool = Tru
         for said in unsafe(text, drawn=drawn)
     )
     interrupted = ran.stopped and "KeyboardInterrupt" in ran.err  # anywhere, also where Python can but tell of it
-    if any(sign in ran.err for sign in OURS) and not interrupted:
+    without_files = "no attribute '_ssock'" in ran.err  # asyncio's own last words for a loop that had no file left
+    if any(sign in ran.err for sign in OURS) and not (interrupted or without_files):
         found.append(f"traceback: {ran.err[-600:]!r}")
     if secrets and CANARY in (ran.err if _given_as_data(ran.args) else ran.out + ran.err):
         found.append(f"secret: {(ran.out + ran.err)!r:.600}")

@@ -187,6 +187,26 @@ def test_keeper_stopped_at_once_after_its_start_ends() -> None:
     run(main)
 
 
+def test_keeper_without_a_file_for_its_loop_fails_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_file(coro: Any) -> None:
+        coro.close()
+        raise OSError(24, "Too many open files")
+
+    async def main() -> None:
+        kept = Kept(Extends())
+        monkeypatch.setattr(asyncio, "run", no_file)
+        kept.keeper.start()
+        with pytest.raises(RuntimeError, match="start the worker again"):
+            await kept.keeper.ended()
+
+    run(main)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the leases' keeper failed: [Errno 24] Too many open files"
+    ]
+
+
 def test_keeper_that_was_never_started_stops_at_once() -> None:
     async def main() -> None:
         kept = Kept(Extends())
