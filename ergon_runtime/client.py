@@ -307,7 +307,7 @@ async def create_flow(
         )
     registry.resolve()
     flow = NewFlow(
-        id=flow_id or secrets.token_hex(8),
+        id=flow_id or new_flow_id(),
         type=definition.name,
         version=definition.version,
         lane=definition.lane,

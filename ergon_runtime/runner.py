@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, assert_never
 
@@ -43,6 +42,7 @@ from ergon_runtime.engine import Engine
 from ergon_runtime.errors import CodecError, Conflict, LeaseLost, StoreUnavailable
 from ergon_runtime.journal import load_journal
 from ergon_runtime.lease import HeldLease
+from ergon_runtime.residents import Resident, size_of
 from ergon_runtime.steps import StepBodies
 from ergon_runtime.turns import in_callback
 from ergon_runtime.waking import WakeUp
@@ -55,16 +55,6 @@ SLOW_TURN = 1.0
 """Seconds of flow code without an await after which a warning names the flow (L5)."""
 
 
-@dataclass(slots=True)
-class Resident:
-    """A machine kept in memory while its flow waits, and what the store knew of it."""
-
-    machine: FlowMachine
-    head: str | None
-    length: int
-    commits: int
-
-
 class Runner:
     """Runs one claimed flow until it is released, ends, or its lease is lost. Use `run` once."""
 
@@ -73,7 +63,7 @@ class Runner:
         self._engine, self._resident = engine, resident
         self._machine: FlowMachine | None = None
         self._bodies: StepBodies | None = None
-        self._head, self._length, self._commits = claim.head, claim.length, 0
+        self._head, self._length, self._commits, self._size = claim.head, claim.length, 0, 0
         self._mail = claim.mail
         self._floor = claim.now
         self._mail_is_stale = self._draining = False
@@ -190,7 +180,7 @@ class Runner:
         if not draft.resident:
             return None
         machine.feed(records)  # markers only: no flow code runs
-        return Resident(machine, self._head, self._length, self._commits)
+        return Resident(machine, self._head, self._length, self._commits, self._size)
 
     async def _park(self, until: int | None) -> None:
         if self._mail_is_stale:
@@ -220,7 +210,7 @@ class Runner:
     async def _load(self) -> FlowMachine:
         claim, resident = self.claim, self._resident
         if resident is not None and resident.head == claim.head:
-            self._length, self._commits = resident.length, resident.commits
+            self._length, self._commits, self._size = resident.length, resident.commits, resident.size
             self._resident = None
             return resident.machine
         history = History(await load_journal(self._read, claim.base, claim.length), claim.started)
@@ -244,7 +234,9 @@ class Runner:
         return machine
 
     async def _read(self, start: int, limit: int) -> list[bytes]:
-        return await self._send(lambda: self._engine.store.journal(self.claim.lease.flow, start, limit))
+        rows = await self._send(lambda: self._engine.store.journal(self.claim.lease.flow, start, limit))
+        self._size += size_of(rows)
+        return rows
 
     def _step_bodies(self, machine: FlowMachine) -> StepBodies:
         engine = self._engine
@@ -282,6 +274,7 @@ class Runner:
 
     def _applied(self, draft: Draft, commit: Commit, reply: CommitReply) -> None:
         self._head, self._length = commit.id, self._length + len(commit.entries)
+        self._size += size_of(commit.entries)
         self._engine.cap.watch(self.claim.lease.flow, self.claim.base, self._entries)
         if self._machine is not None:
             self._machine.open.tell(draft.waits, draft.dropped)

@@ -1,7 +1,6 @@
 """The worker: claims flows of the types it serves, runs each in a runner, renews their leases, and drains on request.
 
 P5  A suspect flow (its worker died under it, twice) is run alone: the worker first lets its other flows come to rest.
-C2  Machines of waiting flows are kept in memory, least recently used dropped first.
 """
 
 from __future__ import annotations
@@ -11,11 +10,9 @@ import logging
 import os
 import secrets
 import socket
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from contextvars import Context
 from datetime import timedelta
 from typing import Self
 
@@ -36,13 +33,12 @@ from ergon_runtime.fingerprint import fingerprint
 from ergon_runtime.journal import LEAST_CAP, MAX_ENTRIES, JournalCap
 from ergon_runtime.lease import HeldLease, Keeper
 from ergon_runtime.limits import limits
-from ergon_runtime.runner import Resident, Runner
+from ergon_runtime.residents import COUNT, Residents, evict
+from ergon_runtime.runner import Runner
 from ergon_runtime.stores.contract import Store
 
 log = logging.getLogger(__name__)
 
-RESIDENTS = 1000
-"""Waiting flows kept in memory."""
 BATCH = 64
 """Flows claimed at once."""
 POLL = 1.0
@@ -134,14 +130,13 @@ class RunningWorker:
         concurrency: int,
         *,
         only: Iterable[str] | None = None,
-        residents: int = RESIDENTS,
+        residents: int = COUNT,
     ) -> None:
         self.engine, self.lanes, self.concurrency = engine, tuple(lanes), concurrency
         self._only = None if only is None else tuple(only)
         self._runners: dict[str, Runner] = {}
         self._sessions: set[asyncio.Task[None]] = set()
-        self._residents: OrderedDict[str, Resident] = OrderedDict()
-        self._capacity = residents
+        self._residents = Residents(residents)
         self._look = asyncio.Event()
         self._draining = False
         self._clearing_until = 0.0
@@ -294,7 +289,7 @@ class RunningWorker:
         for claim in found.claims:
             flow = claim.lease.flow
             held = HeldLease(claim.lease, self.engine.lease, sent)
-            runner = Runner(self.engine, claim, held, self._residents.pop(flow, None))
+            runner = Runner(self.engine, claim, held, self._residents.take(flow))
             if self._draining:
                 runner.drain()
             self._runners[flow] = runner
@@ -312,9 +307,9 @@ class RunningWorker:
             log.exception("flow %s: internal error, the flow is left to its lease", flow)
         else:
             if kept is not None and not self._draining and self._runners.get(flow) is runner:
-                self._keep(flow, kept)
+                self._residents.keep(flow, kept)
             elif kept is not None:
-                self._evict(kept)
+                evict(kept)
         finally:
             if self._runners.get(flow) is runner:
                 del self._runners[flow]
@@ -376,20 +371,10 @@ class RunningWorker:
             wake: Callable[[], None] = runner.notice if mail else runner.renewed
             self._loop.call_soon_threadsafe(wake)
 
-    # --- machines in memory
-    def _keep(self, flow: str, kept: Resident) -> None:
-        self._residents[flow] = kept
-        while len(self._residents) > self._capacity:
-            self._evict(self._residents.popitem(last=False)[1])
-
-    def _evict(self, kept: Resident) -> None:
-        self._loop.call_soon(kept.machine.evict, context=Context())
-
     async def _close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        while self._residents:
-            self._evict(self._residents.popitem()[1])
+        self._residents.clear()
         if isinstance(self.engine.pool, ThreadPoolExecutor):
             self.engine.pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -28,6 +28,7 @@ LAYERS = (
     ("ergon_runtime.journal",),
     (
         "ergon_runtime.engine",
+        "ergon_runtime.residents",
         "ergon_runtime.turns",
         "ergon_runtime.waking",
         "ergon_runtime.lease",

@@ -19,7 +19,8 @@ from ergon_runtime.core.retry import RetryPolicy
 from ergon_runtime.definitions import flow, registry, step
 from ergon_runtime.lease import HeldLease
 from ergon_runtime.primitives import sleep, wait_signal
-from ergon_runtime.runner import Resident, Runner
+from ergon_runtime.residents import Resident
+from ergon_runtime.runner import Runner
 from ergon_runtime.stores.memory import MemoryStore
 from tests.runtime.faults import Faults, FaultyStore, steal
 from tests.runtime.rigs import LEASE, Rig, rig, stands, store_clock, virtual
@@ -348,12 +349,13 @@ def test_c2_kept_machine_of_another_head_is_dropped_and_the_flow_rebuilt() -> No
         async with rig(waits) as here:
             handle = await here.scheduler.schedule(waits(), id="f")
             await stands(handle, "waiting")
-            stale = here.workers[0]._residents.pop("f")
+            residents = here.workers[0]._residents
+            stale = residents.take("f")
+            assert stale is not None
             await handle.signal("a", "1")
-            await until(lambda: "f" in here.workers[0]._residents)
+            await until(lambda: residents.flows == ["f"])
             assert log == ["begun", "begun"]
-            here.workers[0]._evict(here.workers[0]._residents["f"])
-            here.workers[0]._residents["f"] = stale
+            residents.keep("f", stale)
             await handle.signal("b", "2")
             assert await handle.result() == ["1", "2"]
             assert stale.machine.loop.evicted

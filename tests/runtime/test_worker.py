@@ -9,6 +9,7 @@ import pytest
 
 from ergon_runtime import DefinitionError, Scheduler, Status, Worker, flow, open_store, step, wait_signal
 from ergon_runtime.core.flows import Claim, ClaimRequest, Claims, NewFlow, lane
+from ergon_runtime.residents import Residents
 from ergon_runtime.stores.memory import MemoryStore
 from tests.runtime.workers import run, shop, until
 
@@ -152,7 +153,7 @@ def test_waiting_flow_kept_in_memory_goes_on_without_a_replay() -> None:
 def test_flow_pushed_out_of_memory_is_rebuilt_from_its_journal() -> None:
     async def main() -> None:
         async with shop(worker_waits) as here:
-            here.worker._capacity = 0
+            here.worker._residents = Residents(0)
             handle = await here.scheduler.schedule(worker_waits("go"))
             await until(lambda: _is(handle, Status.WAITING))
             await handle.signal("go", "now")

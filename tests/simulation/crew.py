@@ -110,9 +110,9 @@ class Crew:
         if world.stormy(0.015, "pauses"):
             world.count("pauses")
             process.freeze(world.loop.now, LEASE * world.random.uniform(0.5, 3))
-        for flow in [flow for flow in worker._residents if world.stormy(0.1, "evictions")]:
+        for flow in [flow for flow in worker._residents.flows if world.stormy(0.1, "evictions")]:
             world.count("evictions")
-            worker._evict(worker._residents.pop(flow))
+            worker._residents.drop(flow)
         calm = world.loop.now >= world.calm
         outdated = self._outdated(slot)
         if outdated or (slot.partial and calm) or world.stormy(0.015, "drains"):
