@@ -1,10 +1,10 @@
 """What new flows cost in a store that is full (T8): `python -m benchmarks.sleepers [--count 1000000]`.
 
 A flow that waits for a signal, at the longest for a month, and one that has finished a step are run for real. The store
-is then filled with copies of both, `count` of each (in thousands), journals and all, under random ids. They are of the
-type and lane of the flows that are measured then: the same calls on this store and on an empty one, in turn. Figures
-are CPU: of this process and, on Redis, of its server; medians of the rounds. At last a real worker runs flows on both:
-what one costs it, and the memory that it has had at most (needs Linux).
+is then filled with copies of both, `count` of each (in thousands), journals and all, under ids of the last month. They
+are of the type and lane of the flows that are measured then: the same calls on this store and on an empty one, in turn.
+Figures are CPU: of this process and, on Redis, of its server; medians of the rounds. At last a real worker runs flows on
+both: what one costs it, and the memory that it has had at most (needs Linux).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import secrets
 import sqlite3
 import subprocess
@@ -30,6 +31,7 @@ from redis import Redis
 from benchmarks.results import Setting, emit
 from benchmarks.run import place
 from ergon_runtime import Scheduler, Store, Worker, flow, open_store, step, wait_signal
+from ergon_runtime.client import new_flow_id
 from ergon_runtime.core.flows import Claim, ClaimRequest, Commit, FlowQuery, NewFlow, Status
 from ergon_runtime.definitions import flow_definition
 from ergon_runtime.stores.records import FlowRecord, JournalPart, Kind
@@ -156,7 +158,7 @@ def fill_server(server: Redis, models: Sequence[str], count: int) -> None:
         scores = ((key, server.zscore(key, model)) for key in ordered)
         sets = {key: repr(score) for key, score in scores if score is not None}
         for _ in range(0, count, 1000):
-            ids = (secrets.token_hex(8) for _ in range(1000))
+            ids = (old_id() for _ in range(1000))
             server.eval(CLONE, 0, model, json.dumps(own), json.dumps(sets), *ids)
 
 
@@ -194,10 +196,16 @@ async def run_models(store: Store) -> list[Copy]:
     return [(each, JournalPart(each.row.id, 0, tuple(await store.journal(each.row.id, 0, 100)))) for each in found]
 
 
+def old_id() -> str:
+    """An id as a flow would have that was made at some time in the last month."""
+    earlier = time.time() * 1000 - random.randrange(MONTH * 1000)
+    return f"{round(earlier):011x}" + secrets.token_hex(5)
+
+
 def copy_of(model: Copy) -> Copy:
-    """The flow and its journal, under another id."""
+    """The flow and its journal, under the id of one that was made in the last month."""
     record, journal = model
-    flow_id = secrets.token_hex(8)
+    flow_id = old_id()
     return replace(record, row=replace(record.row, id=flow_id)), replace(journal, flow=flow_id)
 
 
@@ -213,7 +221,7 @@ async def costs(place: Place) -> dict[str, float]:
         await calls
         found[what] = (place.cpu() - before) / flows
 
-    flows = [NewFlow(secrets.token_hex(8), "sleeper", None, LANE, b"[1]", secrets.token_hex(8)) for _ in range(CALLS)]
+    flows = [NewFlow(new_flow_id(), "sleeper", None, LANE, b"[1]", secrets.token_hex(8)) for _ in range(CALLS)]
     request = ClaimRequest("benchmark", LEASE, BATCH, (LANE,), fingerprint="code")
     await timed("schedule", asyncio.gather(*map(store.create, flows)))
     claims: list[Claim] = []

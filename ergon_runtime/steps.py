@@ -19,7 +19,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -39,6 +39,7 @@ from ergon_runtime.timeouts import TryTimeout
 
 log = logging.getLogger(__name__)
 
+_UNLIMITED = nullcontext()
 PAUSE = 1.0
 """Seconds between two commits of a flow that tell nothing but heartbeats."""
 
@@ -207,14 +208,11 @@ class StepBodies:
     async def _run(self, body: Body, context: contextvars.Context) -> None:
         definition, limit = body.call.definition, body.limit
         try:
-            work = self._fenced(body, body.call.bound())
-            if limit.guard is None:
+            async with limit.guard or _UNLIMITED:
+                if definition.is_async:
+                    limit.begin()
+                work = self._fenced(body, body.call.bound())
                 value = await (work() if definition.is_async else self._in_thread(body, work, context))
-            else:
-                async with limit.guard:
-                    if definition.is_async:
-                        limit.begin()
-                    value = await (work() if definition.is_async else self._in_thread(body, work, context))
             text = definition.encode_result(value)
         except asyncio.CancelledError as error:
             entry = self._stopped(body) if body.stop_asked else self._failed(body, error)
