@@ -25,6 +25,7 @@ def machine() -> dict[str, Setting]:
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "disk": disk(Path(tempfile.gettempdir())),
         "system": f"{platform.system()} {platform.release()}",
+        "load_before": round(os.getloadavg()[0], 1),
         "python": sys.version.split()[0],
         "sqlite": sqlite3.sqlite_version,
     }

@@ -79,11 +79,14 @@ class Report:
         measured = {each.work for each in self.figures}
         return [work for work in WORKS if work in measured]
 
-    def replace(self, works: Iterable[str], figures: Sequence[Result], missing: Mapping[str, str]) -> None:
-        """Put new figures in the place of all that there are of these works."""
-        gone = set(works)
-        self.figures = [each for each in self.figures if each.work not in gone] + list(figures)
-        self.missing = {name: why for name, why in self.missing.items() if name not in missing} | dict(missing)
+    def take(self, works: Iterable[str], figures: Sequence[Result], missing: Mapping[str, str], *, add: bool) -> None:
+        """Take in new figures of these works, in the place of all that there are unless they are to be added, and what
+        could not be run of them this time."""
+        measured = set(works)
+        kept = self.figures if add else [each for each in self.figures if each.work not in measured]
+        self.figures = [*kept, *figures]
+        others = {name: why for name, why in self.missing.items() if name.split()[0] not in measured}
+        self.missing = {**others, **missing}
 
     def write(self, path: Path) -> None:
         """Keep it in a file."""

@@ -66,9 +66,13 @@ def target_row(verdict: Verdict) -> tuple[str, ...]:
 
 
 def in_force(summaries: Sequence[Summary]) -> dict[str, str]:
-    """The settings of each program, in words. Figures of one program have the same: the first one stands for it."""
-    said = {each.name.removesuffix(SCHEDULING): words(each.settings) for each in reversed(summaries)}
-    return {name: settings for name, settings in reversed(said.items()) if settings}
+    """The settings of each program, in words; figures of one program that have the same are named once."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for each in summaries:
+        name, settings = each.name.removesuffix(SCHEDULING), words(each.settings)
+        if settings:
+            groups.setdefault((name.partition(", ")[0], settings), []).append(name)
+    return {(program if len(set(names)) > 1 else names[0]): said for (program, said), names in groups.items()}
 
 
 def words(settings: Mapping[str, Setting]) -> str:

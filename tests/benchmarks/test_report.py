@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import page, plot
+from benchmarks import page, plot, tables
 from benchmarks.report import Report
 from benchmarks.results import Result, read, read_all
 from benchmarks.works import GROUP, PEER, SQLITE, TARGETS, WORKS
@@ -61,11 +61,33 @@ def test_report_in_a_file_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert Report.load(tmp_path / "results.json") == some()
 
 
-def test_new_figures_of_a_work_take_the_place_of_its_old_ones() -> None:
-    report, other = some(), Result("T2", SQLITE, 5, "steps/s")
-    report.figures.append(other)
-    report.replace(["T1"], [Result("T1", PEER, 3, "steps/s")], {})
-    assert [each.value for each in report.figures] == [5, 3]
+@pytest.mark.parametrize(("add", "values"), [(False, [5, 3]), (True, [100, 900, 200, 10, 800, 5, 3])])
+def test_new_figures_of_a_work_replace_or_join_its_old_ones(add: bool, values: list[float]) -> None:
+    report, new = some(), [Result("T1", PEER, 3, "steps/s")]
+    report.figures.append(Result("T2", SQLITE, 5, "steps/s"))
+    report.missing = {"T1 restate": "no npm", "T2 restate": "no npm"}
+    report.take(["T1"], new, {"T1 dbos": "no network"}, add=add)
+    assert [each.value for each in report.figures] == values
+    assert report.missing == {"T2 restate": "no npm", "T1 dbos": "no network"}
+
+
+def test_settings_of_one_program_are_named_once() -> None:
+    full, normal = ({"synchronous": what, "round": 1} for what in ("FULL", "NORMAL"))
+    names = [
+        ("a", full),
+        ("a + scheduling", full),
+        ("b, p50", full),
+        ("b, p99", full),
+        ("c, d", full),
+        ("c, e", normal),
+    ]
+    report = Report({}, [Result("T1", name, 1, "ms", settings) for name, settings in names])
+    assert tables.in_force(report.summaries()) == {
+        "a": "synchronous FULL",
+        "b": "synchronous FULL",
+        "c, d": "synchronous FULL",
+        "c, e": "synchronous NORMAL",
+    }
 
 
 def test_picture_shows_each_system_once_fastest_first() -> None:
