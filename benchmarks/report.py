@@ -34,7 +34,6 @@ class Summary:
 class Verdict:
     """A target, and what was reached; None if it was not measured."""
 
-    work: str
     target: Target
     value: float | None
 
@@ -72,7 +71,7 @@ class Report:
         """The targets of the works that were measured."""
         medians = {(each.work, each.name): each.median for each in self.summaries()}
         measured = {work for work, _ in medians}
-        return [Verdict(work, target, _reached(target, medians)) for work, target in TARGETS if work in measured]
+        return [Verdict(target, _reached(target, medians)) for target in TARGETS if target.work in measured]
 
     def works(self) -> list[str]:
         """The works that were measured, in their order."""

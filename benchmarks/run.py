@@ -2,10 +2,10 @@
 
     python -m benchmarks.run [WORK…] [--rounds 5] [--add] [--json FILE] [--plot FILE] [--write-docs] [--only NAME…]
 
-Works are T1 to T10 (default: T1 to T7). Each program runs in its system's own environment, on a new folder or an empty
-Redis server. With `--json` figures of other works that the file has stay in it, with `--add` those of these works too.
-`--write-docs` writes docs/benchmarks/ and the tables of docs/benchmarks.md; `--rounds 0 --write-docs` does that from
-the figures kept there.
+Works are T1 to T10 (default: all but T8, which is long). Each program runs in its system's own environment, on a new
+folder or an empty Redis server. With `--json` figures of other works that the file has stay in it, with `--add` those of
+these works too. `--write-docs` writes docs/benchmarks/ and the tables of docs/benchmarks.md; `--rounds 0 --write-docs`
+does that from the figures kept there.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def server(kind: Place) -> dict[str, Setting]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Ergon, its peers, and bare loops.")
-    parser.add_argument("works", nargs="*", metavar="WORK", help=f"any of {' '.join(WORKS)} (default: T1 to T7)")
+    parser.add_argument("works", nargs="*", metavar="WORK", help=f"any of {' '.join(WORKS)} (default: all but T8)")
     parser.add_argument("--rounds", type=int, default=5, help="how often each program runs (default: 5)")
     parser.add_argument("--add", action="store_true", help="add the rounds to those that the file has of these works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures there")
@@ -148,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="only programs whose names begin so")
     options = parser.parse_args(arguments)
-    works = options.works or [work for work in WORKS if WORKS[work].entries]
+    works = options.works or [work for work in WORKS if not WORKS[work].long]
     if unknown := [work for work in works if work not in WORKS]:
         parser.error(f"no work {' '.join(unknown)}; there are {' '.join(WORKS)}")
     kept = options.json or (page.RESULTS if options.write_docs else None)

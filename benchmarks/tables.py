@@ -62,7 +62,7 @@ def target_row(verdict: Verdict) -> tuple[str, ...]:
     """A target: its work, words, what was reached and wanted, and whether that is enough."""
     reached = "not measured" if verdict.value is None else number(verdict.value)
     said = {True: "met", False: "NOT MET", None: ""}[verdict.met]
-    return verdict.work, verdict.target.what, reached, verdict.wanted, said
+    return verdict.target.work, verdict.target.what, reached, verdict.wanted, said
 
 
 def in_force(summaries: Sequence[Summary]) -> dict[str, str]:
