@@ -3,9 +3,9 @@
     python -m benchmarks.run [WORK…] [--rounds 5] [--add] [--json FILE] [--plot FILE] [--write-docs] [--only NAME…]
 
 Works are T1 to T10 (default: all but T8, which is long). Each program runs in its system's own environment, on a new
-folder or an empty Redis server. With `--json` figures of other works that the file has stay in it, with `--add` those of
-these works too. `--write-docs` writes docs/benchmarks/ and the tables of docs/benchmarks.md; `--rounds 0 --write-docs`
-does that from the figures kept there.
+folder or an empty Redis server. With `--json` figures of other works that the file has stay in it, with `--add` those
+of these works too. `--write-docs` writes docs/benchmarks/ and the tables of docs/benchmarks.md; `--rounds 0
+--write-docs` does that from the figures kept there.
 """
 
 from __future__ import annotations
