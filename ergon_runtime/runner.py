@@ -215,7 +215,11 @@ class Runner:
             return resident.machine
         history = History(await load_journal(self._read, claim.base, claim.length), claim.started)
         self._commits = history.commits
-        definition = self._engine.find(claim.type, claim.version)
+        try:
+            definition = self._engine.find(claim.type, claim.version)
+        except KeyError as error:  # it came by its lane, which belongs to another type
+            said = f"the store calls it a flow of type {claim.type!r}, in the lane of another; see: ergon store check"
+            raise Fault(FaultKind.UNREADABLE, said) from error
         if (reason := reason_against(claim.args)) is not None:
             raise Fault(FaultKind.UNREADABLE, f"the stored arguments cannot be read: {reason}")
         try:

@@ -213,6 +213,19 @@ def test_arguments_that_no_longer_fit_block_the_flow_as_unreadable(args: bytes) 
     virtual(main)
 
 
+def test_flow_of_another_type_than_its_lane_is_blocked_as_unreadable() -> None:
+    async def main() -> None:
+        async with rig() as here:
+            await here.store.create(NewFlow("f", "nobody", None, lane("doubles", None), b"{}", "seed"))
+            here.start(doubles)
+            await asyncio.sleep(1)
+            row = await here.row()
+            assert (row.status, why(row)["kind"]) == (Status.BLOCKED, "unreadable")
+            assert "of type 'nobody', in the lane of another" in why(row)["message"]
+
+    virtual(main)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
