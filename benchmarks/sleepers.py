@@ -3,8 +3,8 @@
 A flow that waits for a signal, at the longest for a month, and one that has finished a step are run for real. The store
 is then filled with copies of both, `count` of each (in thousands), journals and all, under ids of the last month. They
 are of the type and lane of the flows that are measured then: the same calls on this store and on an empty one, in turn.
-Figures are CPU: of this process and, on Redis, of its server; medians of the rounds. At last a real worker runs flows on
-both: what one costs it, and the memory that it has had at most (needs Linux).
+Figures are CPU: of this process and, on Redis, of its server; medians of the rounds. At last a real worker runs flows
+on both: what one costs it, and the memory that it has had at most (needs Linux).
 """
 
 from __future__ import annotations

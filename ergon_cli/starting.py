@@ -22,7 +22,7 @@ ArgOption = Annotated[
 InputOption = Annotated[
     str | None, typer.Option("--input", metavar="JSON|@FILE|-", help="Arguments as one JSON object.")
 ]
-IdOption = Annotated[str | None, typer.Option("--id", metavar="ID", help="The flow's id; default: random.")]
+IdOption = Annotated[str | None, typer.Option("--id", metavar="ID", help="The flow's id; default: a new one.")]
 VersionOption = Annotated[str | None, typer.Option("--version", help="The version; default: the last defined.")]
 
 

@@ -148,10 +148,10 @@ class Scheduler:
     ) -> FlowHandle[Any]:
         """Accept a flow: from now on it will end, whatever dies.
 
-        `id` names it (default: random); the same id with the same flow is the same flow. It starts after `delay`
-        (seconds or timedelta) or `at` an aware time. With `version` it is that version of the flow type. Raises
-        Conflict when the id is another flow's, DefinitionError for an id, time or version that cannot be, CodecError
-        for an argument that cannot be stored, StoreUnavailable.
+        `id` names it (default: a new one, which begins with the time); the same id with the same flow is the same flow.
+        It starts after `delay` (seconds or timedelta) or `at` an aware time. With `version` it is that version of the
+        flow type. Raises Conflict when the id is another flow's, DefinitionError for an id, time or version that cannot
+        be, CodecError for an argument that cannot be stored, StoreUnavailable.
         """
         value = flow_value(flow)
         wanted = version or self._version
@@ -295,8 +295,8 @@ async def find_flow(store: Store, flow_id: str) -> FlowRow:
 
 
 def new_flow_id() -> str:
-    """An id that nobody has. It begins with the time, so that new flows lie side by side in a store: in a large one each
-    would otherwise lie in pages of its own."""
+    """An id that nobody has. It begins with the time, so that new flows lie side by side in a store: in a large one
+    each would otherwise lie in pages of its own."""
     return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)}"
 
 

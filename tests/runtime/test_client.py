@@ -21,6 +21,7 @@ from ergon_runtime import (
     FlowNotFound,
     Scheduler,
     Status,
+    client,
     flow,
     invoke,
     open_store,
@@ -29,7 +30,7 @@ from ergon_runtime import (
     wait_signal,
 )
 from ergon_runtime.core.entries import Outcome
-from ergon_runtime.core.flows import Claim, ClaimRequest, Commit
+from ergon_runtime.core.flows import FLOW_ID, Claim, ClaimRequest, Commit
 from ergon_runtime.stores.memory import MemoryStore
 from tests.runtime.workers import run, shop, until
 
@@ -111,6 +112,16 @@ def test_schedule_with_an_id_that_is_not_allowed_is_refused(flow_id: str) -> Non
                 await Scheduler(store).schedule(client_echo(1), id=flow_id)
 
     run(main)
+
+
+def test_ids_that_are_drawn_grow_with_time_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = list[str]()
+    for day in range(3):
+        monkeypatch.setattr(client.time, "time_ns", lambda day=day: (1_800_000_000 + 86_400 * day) * 10**9)
+        ids += sorted(client.new_flow_id() for _ in range(100))
+    assert sorted(ids) == ids
+    assert len(set(ids)) == 300
+    assert all(FLOW_ID.fullmatch(each) for each in ids)
 
 
 def test_schedule_with_a_delay_waits_and_with_both_or_naive_times_is_refused() -> None:
