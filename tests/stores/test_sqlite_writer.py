@@ -247,9 +247,8 @@ def test_two_handles_in_two_threads_wake_each_other(tmp_path: Path) -> None:
     using(SQLiteStore(path), wake)
 
 
-def test_change_by_another_process_wakes_a_handle(tmp_path: Path) -> None:
-    """A bare connection stands for another process: no bell of ours rings for it."""
-    path = tmp_path / "s.db"
+def change_by_another_process(path: Path) -> None:
+    """A change that wakes a handle. A bare connection stands for another process: no bell of ours rings for it."""
 
     async def sleep(store: SQLiteStore) -> None:
         await store.wait("w", 60)
@@ -263,43 +262,24 @@ def test_change_by_another_process_wakes_a_handle(tmp_path: Path) -> None:
     using(SQLiteStore(path), sleep)
 
 
+def test_change_by_another_process_wakes_a_handle(tmp_path: Path) -> None:
+    change_by_another_process(tmp_path / "s.db")
+
+
 def test_change_after_a_quiet_while_wakes_a_handle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The version is not asked again until the log has changed."""
-    path = tmp_path / "s.db"
     monkeypatch.setattr(watch.time, "time_ns", lambda: 2**62)
-
-    async def sleep(store: SQLiteStore) -> None:
-        await store.wait("w", 60)
-        assert await store.wait("w", 0.02) == frozenset()
-        conn = raw(path)
-        with transaction(conn):
-            Operations(conn).create(new())
-        conn.close()
-        await asyncio.wait_for(store.wait("w", 60), 5)
-
-    using(SQLiteStore(path), sleep)
+    change_by_another_process(tmp_path / "s.db")
 
 
 def test_commit_that_is_long_on_its_way_to_the_disk_wakes_a_handle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is seen some time after its log was written: that the log has not changed since it was looked at tells nothing
-    then."""
-    path = tmp_path / "s.db"
+    """It is seen some time after its log was written: that the log has not changed since tells nothing then."""
     written = 10**18
     monkeypatch.setattr(watch.Watch, "_stamp", lambda _: (written, 4096, 1))
     monkeypatch.setattr(watch.time, "time_ns", lambda: written + 200_000_000)
-
-    async def sleep(store: SQLiteStore) -> None:
-        await store.wait("w", 60)
-        assert await store.wait("w", 0.02) == frozenset()
-        conn = raw(path)
-        with transaction(conn):
-            Operations(conn).create(new())
-        conn.close()
-        await asyncio.wait_for(store.wait("w", 60), 5)
-
-    using(SQLiteStore(path), sleep)
+    change_by_another_process(tmp_path / "s.db")
 
 
 def test_own_steps_do_not_wake_a_worker(tmp_path: Path) -> None:
