@@ -108,8 +108,6 @@ def decide(machine: FlowMachine, s: Situation) -> Decision:
     if not machine.begun and not machine.done:
         return _before_life(machine, s)
     chosen = _choose(machine, s)
-    if chosen is _NOTHING and s.busy and not (machine.done or s.draining or s.beat):
-        return Park(None if s.full else machine.open.due())
     if machine.done and len(chosen.entries) == len(machine.markers):
         return End()
     quiet = not s.busy and not s.results and not machine.done
@@ -263,7 +261,7 @@ def _suspend(machine: FlowMachine, chosen: _Chosen) -> Draft:
 
 def _choose(machine: FlowMachine, s: Situation) -> _Chosen:
     """Markers first, then at most one signal, then the other completions, up to the commit's limits."""
-    if not (machine.markers or s.mail or s.results or machine.open.has_news(s.clock)):
+    if not (machine.markers or s.mail or s.results or machine.open.has_news):
         return _NOTHING
     at = _time(machine, s)
     entries: list[Entry] = []

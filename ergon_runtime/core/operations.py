@@ -156,6 +156,8 @@ class OpenOperations:
     def remove(self, op: Op) -> None:
         del self._by_key[op.key], self._by_kind[op.kind][op.key]
         self.heartbeats.drop(op.key)
+        if self._asked and self._asked[-1] is op:
+            self._asked.pop()  # it was answered by the journal: a replay asks for many, and nobody takes them
         if isinstance(op, SignalOp | ChildOp):
             listeners = self._listeners[op.channel]
             listeners.remove(op)
@@ -218,9 +220,10 @@ class OpenOperations:
         ended = (c for c in changed & self._told if not self._listens(c, served))
         return frozenset(begun), frozenset(ended)
 
-    def has_news(self, clock: int) -> bool:
-        """Whether the next commit has to say anything of waits, or a timer may be due by now."""
-        return self._told is None or bool(self._changed) or bool(self._timers and self._timers[0][0] <= clock)
+    @property
+    def has_news(self) -> bool:
+        """Whether the next commit may have to say something of waits or timers."""
+        return self._told is None or bool(self._changed or self._timers)
 
     def tell(self, waits: AbstractSet[str], dropped: AbstractSet[str] | None) -> None:
         """The store was told so, by a commit that has been applied."""
