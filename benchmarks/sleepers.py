@@ -182,7 +182,8 @@ def fill_file(file: Path, models: Sequence[str], count: int) -> None:
 
 
 OWNED = {"flow": "id", "input": "flow", "journal": "flow", "wait": "flow", "sent": "target"}
-"""The tables that have rows of a flow, by the column that names it."""
+"""The tables that have rows of a flow, by the column that names it. Copies of a wait have its number, which the store
+would give only once."""
 
 
 async def run_models(store: Store) -> tuple[str, str]:
