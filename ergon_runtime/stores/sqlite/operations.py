@@ -52,7 +52,8 @@ _RELEASE = """UPDATE flow SET head = ?, length = ?, base = coalesce(?, base), re
 _DUE = "UPDATE flow SET due = ? WHERE id = ?"
 _EXTEND = "UPDATE flow SET due = ?, lease_length = ? WHERE id = ? AND token = ?"
 _JOURNAL = "SELECT entry FROM journal WHERE flow = ? AND seq >= ? ORDER BY seq LIMIT ?"
-_NEWS = "SELECT DISTINCT m.flow FROM message m JOIN flow f ON f.id = m.flow WHERE m.heard > ? AND f.owner = ?"
+_NEWS = """SELECT DISTINCT m.flow FROM message m INDEXED BY message_news CROSS JOIN flow f ON f.id = m.flow
+    WHERE m.heard > ? AND f.owner = ?"""
 _COUNT = "SELECT n FROM counter"
 _ENDED = "SELECT id FROM flow WHERE ended < ?"
 _PRUNE = (
