@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ergon_runtime.core.flows import ClaimRequest, Commit, FlowQuery
-from ergon_runtime.errors import StoreError, StoreUnavailable
+from ergon_runtime.errors import Conflict, StoreError, StoreUnavailable
 from ergon_runtime.stores.sqlite import Operations, SQLiteOptions, SQLiteStore, claims, transaction, watch
 from tests.stores.files import ROOT, nothing, raw, using
 from tests.stores.harness import LANE, new
@@ -178,6 +178,21 @@ def test_error_of_one_operation_leaves_its_group_alone(tmp_path: Path) -> None:
         )
         assert [outcome is True for outcome in outcomes] == [True, False, True, False, True]
         assert await store.get("huge") is None
+
+    using(SQLiteStore(tmp_path / "s.db"), group)
+
+
+def test_refused_commit_of_a_group_writes_nothing(tmp_path: Path) -> None:
+    async def group(store: SQLiteStore) -> None:
+        for flow in ("a", "taken"):
+            await store.create(new(flow))
+        (claim,) = (await store.claim(ClaimRequest("w", 1000, 1, ids=("a",)))).claims
+        creates = new("free"), new("taken", args=b"other")
+        refused = Commit("c", claim.lease, None, 0, 1000, entries=(b"1",), creates=creates)
+        outcomes = await asyncio.gather(store.create(new("b")), store.commit(refused), return_exceptions=True)
+        assert (outcomes[0], type(outcomes[1])) == (True, Conflict)
+        assert await store.journal("a", 0, 1) == []
+        assert {row.id for row in await store.list(FlowQuery())} == {"a", "taken", "b"}
 
     using(SQLiteStore(tmp_path / "s.db"), group)
 

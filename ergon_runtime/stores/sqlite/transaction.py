@@ -73,42 +73,34 @@ def run_group(
         return [(None, faults.explain(error, path)) for _ in works]
     try:
         schema.check_writer(conn, path)
-        outcomes = [_run_one(conn, work, path) if apart else (work(), None) for work in works]
+        outcomes = [_run_one(conn, work) if apart else (work(), None) for work in works]
         conn.execute("COMMIT")
     except sqlite3.Error as error:
         _roll_back(conn)
         if len(works) == 1:
             return [(None, faults.explain(error, path))]
         return [outcome for work in works for outcome in run_group(conn, [work], path, patience)]
-    except Exception as error:  # noqa: BLE001 - handed to the caller whose operation it is
+    except BaseException as error:  # noqa: BLE001 - handed to the caller whose operation it is, or to all that it stops
         _roll_back(conn)
-        if len(works) == 1 or apart:
-            return [(None, error)] * len(works)
-        return run_group(conn, works, path, patience, apart=True)
-    except BaseException as error:  # noqa: BLE001 - handed to the callers, whose operations it stopped
-        _roll_back(conn)
+        if len(works) > 1 and not apart and isinstance(error, Exception):
+            return run_group(conn, works, path, patience, apart=True)
         return [(None, error)] * len(works)
     return outcomes
 
 
-def _run_one(conn: sqlite3.Connection, work: Work, path: str) -> Outcome:
-    """Run an operation in a savepoint, whose fate is its own. But some of SQLite's errors end the whole transaction,
-    and the next savepoint would then open one of its own: those fail the group."""
+def _run_one(conn: sqlite3.Connection, work: Work) -> Outcome:
+    """Run an operation in a savepoint, whose fate is its own. Raises SQLite's errors: some of them end the whole
+    transaction."""
     conn.execute("SAVEPOINT operation")
     try:
-        result = work()
-    except sqlite3.Error as error:
-        if not conn.in_transaction:
-            raise
-        failure: Exception = faults.explain(error, path)
+        outcome: Outcome = work(), None
+    except sqlite3.Error:
+        raise
     except Exception as error:  # noqa: BLE001 - handed to the caller whose operation it is
-        failure = error
-    else:
-        conn.execute("RELEASE operation")
-        return result, None
-    conn.execute("ROLLBACK TO operation")
+        conn.execute("ROLLBACK TO operation")
+        outcome = None, error
     conn.execute("RELEASE operation")
-    return None, failure
+    return outcome
 
 
 def _roll_back(conn: sqlite3.Connection) -> None:
