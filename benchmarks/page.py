@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from benchmarks import plot
 from benchmarks.environments import ROOT
 from benchmarks.report import Report
-from benchmarks.tables import COLUMNS, TARGET_COLUMNS, Side, in_force, row, target_row, words
+from benchmarks.tables import COLUMNS, TARGET_COLUMNS, Side, in_force, measured_on, row, target_row
 from benchmarks.works import WORKS
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -28,7 +28,8 @@ def write(report: Report) -> None:
 
 def tables(report: Report) -> str:
     """All tables, as Markdown."""
-    lines = [f"Measured on: {words(report.machine)}.", "", "### Targets", "", *_targets(report)]
+    lines = ["Measured:", "", *(f"- {line}" for line in measured_on(report))]
+    lines += ["", "### Targets", "", *_targets(report)]
     for work in report.works():
         summaries = report.summaries(work)
         lines += ["", f"### {work}: {WORKS[work].title}", ""]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -50,9 +50,9 @@ class Verdict:
 
 @dataclass(slots=True)
 class Report:
-    """All figures, the machine they are from, and what could not be run."""
+    """All figures, the machine that those of a work are from (as it was then), and what could not be run."""
 
-    machine: dict[str, Setting]
+    machines: dict[str, Mapping[str, Setting]]
     figures: list[Result] = field(default_factory=list[Result])
     missing: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -78,10 +78,19 @@ class Report:
         measured = {each.work for each in self.figures}
         return [work for work in WORKS if work in measured]
 
-    def take(self, works: Iterable[str], figures: Sequence[Result], missing: Mapping[str, str], *, add: bool) -> None:
+    def take(
+        self,
+        works: Sequence[str],
+        figures: Sequence[Result],
+        missing: Mapping[str, str],
+        machine: Mapping[str, Setting],
+        *,
+        add: bool,
+    ) -> None:
         """Take in new figures of these works, in the place of all that there are unless they are to be added, and what
-        could not be run of them this time."""
+        could not be run of them this time on this machine."""
         measured = set(works)
+        self.machines |= dict.fromkeys(works, machine)
         kept = self.figures if add else [each for each in self.figures if each.work not in measured]
         self.figures = [*kept, *figures]
         others = {name: why for name, why in self.missing.items() if name.split()[0] not in measured}
@@ -91,14 +100,14 @@ class Report:
         """Keep it in a file."""
         lines = [json.loads(each.line()) for each in self.figures]
         text = ",\n".join(json.dumps(line) for line in lines)
-        head = json.dumps({"machine": self.machine, "missing": self.missing}, indent=1)[:-2]
+        head = json.dumps({"machines": self.machines, "missing": self.missing}, indent=1)[:-2]
         path.write_text(f'{head},\n "figures": [\n{text}\n]}}\n')
 
     @classmethod
     def load(cls, path: Path) -> Report:
         """What a file keeps."""
         kept = json.loads(path.read_text())
-        return cls(kept["machine"], [read(json.dumps(line)) for line in kept["figures"]], kept["missing"])
+        return cls(kept["machines"], [read(json.dumps(line)) for line in kept["figures"]], kept["missing"])
 
 
 def _reached(target: Target, medians: Mapping[Key, float]) -> float | None:

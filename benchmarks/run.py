@@ -154,9 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kept = options.json or (page.RESULTS if options.write_docs else None)
     report = Report.load(kept) if kept is not None and kept.exists() else Report({})
     if options.rounds:
-        report.machine = machine()
-        found = measure(works, options.rounds, options.only)
-        report.take(works, *found, add=options.add)
+        now = machine()
+        figures, missing = measure(works, options.rounds, options.only)
+        report.take(works, figures, missing, now, add=options.add)
         if kept is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
             report.write(kept)

@@ -48,7 +48,8 @@ def show(report: Report) -> None:
     console.print(targets)
     for name, why in report.missing.items():
         console.print(f"not run: {name}: {why}", highlight=False)
-    console.print(words(report.machine), style="dim", highlight=False)
+    for line in measured_on(report):
+        console.print(line, style="dim", highlight=False)
 
 
 def row(each: Summary) -> tuple[str, ...]:
@@ -73,6 +74,14 @@ def in_force(summaries: Sequence[Summary]) -> dict[str, str]:
         if settings:
             groups.setdefault((name.partition(", ")[0], settings), []).append(name)
     return {(program if len(set(names)) > 1 else names[0]): said for (program, said), names in groups.items()}
+
+
+def measured_on(report: Report) -> list[str]:
+    """On which machine, and in which state of it and of Ergon, which works were measured."""
+    groups: dict[str, list[str]] = {}
+    for work in report.works():
+        groups.setdefault(words(report.machines.get(work, {})), []).append(work)
+    return [f"{', '.join(works)} on: {said}." for said, works in groups.items()]
 
 
 def words(settings: Mapping[str, Setting]) -> str:

@@ -17,7 +17,7 @@ def some() -> Report:
     """Ergon 20 times as fast as a peer, and at 0.25 of the limit."""
     rates = [(SQLITE, 100.0), (SQLITE, 900.0), (SQLITE, 200.0), (PEER, 10.0), (GROUP, 800.0)]
     figures = [Result("T1", name, rate, "steps/s", {"round": 1, "cpu_us_each": 7}) for name, rate in rates]
-    return Report({"cores": 2}, figures, {"restate": "no npm"})
+    return Report({"T1": {"cores": 2}, "T2": {"cores": 2}}, figures, {"restate": "no npm"})
 
 
 def test_line_of_a_figure_is_read_back_as_it_was() -> None:
@@ -67,7 +67,8 @@ def test_new_figures_of_a_work_replace_or_join_its_old_ones(add: bool, values: l
     report, new = some(), [Result("T1", PEER, 3, "steps/s")]
     report.figures.append(Result("T2", SQLITE, 5, "steps/s"))
     report.missing = {"T1 restate": "no npm", "T2 restate": "no npm"}
-    report.take(["T1"], new, {"T1 dbos": "no network"}, add=add)
+    report.take(["T1"], new, {"T1 dbos": "no network"}, {"cores": 4}, add=add)
+    assert report.machines["T1"] == {"cores": 4} != report.machines["T2"]
     assert [each.value for each in report.figures] == values
     assert report.missing == {"T2 restate": "no npm", "T1 dbos": "no network"}
 
