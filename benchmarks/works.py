@@ -74,18 +74,28 @@ def ours(count: int) -> tuple[Entry, ...]:
     )
 
 
+def beside_peers(
+    count: int, *, pyergon: tuple[int, int, int], dbos: tuple[int, int], restate: int
+) -> tuple[Entry, ...]:
+    """Ergon and its peers, each with a count of its own: PyErgon on SQLite, with FULL, and on Redis; DBOS as it is, and
+    with WAL and FULL."""
+    return (
+        *ours(count),
+        Entry(SQLITE_NORMAL, "ergon", count, variant="normal"),
+        Entry(PEER, "pyergon", pyergon[0], "pyergon"),
+        Entry(PEER_FULL, "pyergon", pyergon[1], "pyergon", variant="full"),
+        Entry(PEER_REDIS, "pyergon", pyergon[2], "pyergon", "everysec"),
+        Entry("dbos sqlite default", "dbos", dbos[0], "dbos", variant="default"),
+        Entry("dbos sqlite wal/full", "dbos", dbos[1], "dbos", variant="wal"),
+        Entry("restate", "restate", restate, "restate"),
+    )
+
+
 WORKS: dict[str, Work] = {
     "T1": Work(
         "flows of 5 steps, 1,000 at a time, one worker process",
         (
-            *ours(4000),
-            Entry(SQLITE_NORMAL, "ergon", 4000, variant="normal"),
-            Entry(PEER, "pyergon", 1500, "pyergon"),
-            Entry(PEER_FULL, "pyergon", 500, "pyergon", variant="full"),
-            Entry(PEER_REDIS, "pyergon", 600, "pyergon", "everysec"),
-            Entry("dbos sqlite default", "dbos", 200, "dbos", variant="default"),
-            Entry("dbos sqlite wal/full", "dbos", 300, "dbos", variant="wal"),
-            Entry("restate", "restate", 1500, "restate"),
+            *beside_peers(4000, pyergon=(1500, 500, 600), dbos=(200, 300), restate=1500),
             Entry(GROUP, "limits", 4000, variant="group"),
             Entry(bare_lua("everysec"), "limits", 4000, place="everysec", variant="lua"),
             Entry(bare_lua("always"), "limits", 4000, place="always", variant="lua"),
@@ -94,14 +104,7 @@ WORKS: dict[str, Work] = {
     "T2": Work(
         "one flow of 1,000 steps",
         (
-            *ours(1000),
-            Entry(SQLITE_NORMAL, "ergon", 1000, variant="normal"),
-            Entry(PEER, "pyergon", 1000, "pyergon"),
-            Entry(PEER_FULL, "pyergon", 1000, "pyergon", variant="full"),
-            Entry(PEER_REDIS, "pyergon", 1000, "pyergon", "everysec"),
-            Entry("dbos sqlite default", "dbos", 300, "dbos", variant="default"),
-            Entry("dbos sqlite wal/full", "dbos", 500, "dbos", variant="wal"),
-            Entry("restate", "restate", 1000, "restate"),
+            *beside_peers(1000, pyergon=(1000, 1000, 1000), dbos=(300, 500), restate=1000),
             Entry(ROWS, "limits", 1000, variant="rows"),
         ),
     ),

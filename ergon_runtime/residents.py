@@ -68,7 +68,7 @@ class Residents:
     def drop(self, flow: str) -> None:
         """End a flow's machine, if there is one."""
         if (found := self.take(flow)) is not None:
-            evict(found)
+            evict(found.machine)
 
     def clear(self) -> None:
         """End all of them."""
@@ -76,6 +76,6 @@ class Residents:
             self.drop(flow)
 
 
-def evict(resident: Resident) -> None:
+def evict(machine: FlowMachine) -> None:
     """End a machine, in a callback: never inside a task."""
-    asyncio.get_running_loop().call_soon(resident.machine.evict, context=Context())
+    asyncio.get_running_loop().call_soon(machine.evict, context=Context())

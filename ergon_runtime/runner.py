@@ -13,7 +13,6 @@ import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextvars import Context
 from functools import partial
 from typing import Any, TypeVar, assert_never
 
@@ -42,7 +41,7 @@ from ergon_runtime.engine import Engine
 from ergon_runtime.errors import CodecError, Conflict, LeaseLost, StoreUnavailable
 from ergon_runtime.journal import load_journal
 from ergon_runtime.lease import HeldLease
-from ergon_runtime.residents import Resident, size_of
+from ergon_runtime.residents import Resident, evict, size_of
 from ergon_runtime.steps import StepBodies
 from ergon_runtime.turns import in_callback
 from ergon_runtime.waking import WakeUp
@@ -363,7 +362,7 @@ class Runner:
         stale = self._resident.machine if self._resident else None
         for machine in {stale, None if kept else self._machine}:
             if machine is not None:
-                asyncio.get_running_loop().call_soon(machine.evict, context=Context())
+                evict(machine)
 
     def _report(self, context: dict[str, Any]) -> None:
         flow = self.claim.lease.flow

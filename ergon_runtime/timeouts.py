@@ -28,8 +28,6 @@ class TryTimeout:
 
     def begin(self) -> None:
         """The body begins now."""
-        if self.guard is None:
-            return
         if self._seconds is not None:
             self._end = asyncio.get_running_loop().time() + self._seconds
         self.heard()

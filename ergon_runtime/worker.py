@@ -309,7 +309,7 @@ class RunningWorker:
             if kept is not None and not self._draining and self._runners.get(flow) is runner:
                 self._residents.keep(flow, kept)
             elif kept is not None:
-                evict(kept)
+                evict(kept.machine)
         finally:
             if self._runners.get(flow) is runner:
                 del self._runners[flow]

@@ -10,7 +10,7 @@ from ergon_runtime import ConfigError
 from ergon_runtime.stores import parse
 from tests.fuzz import hostile
 from tests.fuzz.case import Faults
-from tests.fuzz.oracle import CANARY, keeps_secret, unsafe
+from tests.fuzz.oracle import CANARY, keeps_secret
 
 GOOD = (
     f"redis://user:{CANARY}@host:6379/0?namespace=ergon",
@@ -61,8 +61,5 @@ class Addresses:
                 return [f"advice: no next action: {said!r}"]
         else:
             said = address.shown + repr(address)
-        found = unsafe(said) if said.isascii() else []
-        return [
-            *found[:0],
-            *(["secret: " + said] if CANARY in data and CANARY in said and keeps_secret([data]) else []),
-        ]
+        leaked = CANARY in data and CANARY in said and keeps_secret([data])
+        return [f"secret: {said}"] if leaked else []
