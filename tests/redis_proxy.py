@@ -35,6 +35,8 @@ class Proxy:
         self.lines: set[Line] = set()
         self.delay = 0.0
         """Seconds that each answer takes longer."""
+        self.piece = 1 << 16
+        """Bytes that are passed on at once."""
         self.answer: bytes | None = None
         """Given instead of passing on a script's call."""
         self.calls = 0
@@ -101,7 +103,7 @@ class Proxy:
 
     async def _pass_answers(self, reader: asyncio.StreamReader, line: Line) -> None:
         with suppress(OSError):
-            while data := await reader.read(1 << 16):
+            while data := await reader.read(self.piece):
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 if not line.deaf:

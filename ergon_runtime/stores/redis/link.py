@@ -9,22 +9,26 @@ leads to the store. What was sent is sent again here, if it may be, with a growi
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import hiredis
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Unreached
 from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as Silence
 
 from ergon_runtime.errors import StoreError
 from ergon_runtime.stores.redis.faults import is_elsewhere, is_passing, is_reply, translate, understood
 from ergon_runtime.stores.redis.rows import Argument
 from ergon_runtime.stores.redis.scripts import Script
 
+pack: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # its stub takes one
 Connect: TypeAlias = Callable[[], Awaitable[Redis]]
 """Makes a connection that is known to lead to the store."""
 BATCH = 200
@@ -36,8 +40,7 @@ BYTES = 4 << 20
 @dataclass(slots=True)
 class _Call:
     script: Script
-    args: Sequence[bytes]
-    size: int
+    command: bytes
     answer: asyncio.Future[Any]
 
 
@@ -57,11 +60,10 @@ class Link:
         """The script's answer. Raises StoreUnavailable, which leaves open whether it was done, and StoreError."""
         loop = asyncio.get_running_loop()
         end, pause = loop.time() + self._patience, 0.01
-        encoded = [arg if isinstance(arg, bytes) else str(arg).encode() for arg in args]
-        size = sum(map(len, encoded))
+        command = pack(("EVALSHA", script.sha, len(self._keys), *self._keys, *args))
         while True:
             answer: asyncio.Future[Any] = loop.create_future()
-            self._ask(_Call(script, encoded, size, answer))
+            self._ask(_Call(script, command, answer))
             try:
                 return await answer
             except (RedisError, OSError) as error:
@@ -114,12 +116,12 @@ class Link:
         size = 0
         while self._waiting and len(batch) < BATCH:
             call = self._waiting[0]
-            if batch and size + call.size > BYTES:
+            if batch and size + len(call.command) > BYTES:
                 break
             self._waiting.popleft()
             if not call.answer.done():
                 batch.append(call)
-                size += call.size
+                size += len(call.command)
         return batch
 
     async def _send(self, batch: Sequence[_Call]) -> None:
@@ -128,12 +130,12 @@ class Link:
             self._left = False
             await self._drop()
         client = self._client = self._client or await self._connect()
-        answers = await self._pipeline(client, map(self._command, batch))
+        answers = await self._pipeline(client, [call.command for call in batch])
         unknown = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:
             scripts = {batch[n].script for n in unknown}
-            loads = [("SCRIPT", "LOAD", script.text) for script in scripts]
-            found = await self._pipeline(client, [*loads, *(self._command(batch[n]) for n in unknown)])
+            loads = [pack(("SCRIPT", "LOAD", script.text)) for script in scripts]
+            found = await self._pipeline(client, [*loads, *(batch[n].command for n in unknown)])
             refused = next((answer for answer in found[: len(loads)] if isinstance(answer, Exception)), None)
             for n, answer in zip(unknown, found[len(loads) :], strict=True):
                 answers[n] = refused or answer
@@ -147,20 +149,17 @@ class Link:
         if any(isinstance(answer, Exception) and is_elsewhere(answer) for answer in answers):
             await self._drop()
 
-    def _command(self, call: _Call) -> Sequence[Argument]:
-        return "EVALSHA", call.script.sha, len(self._keys), *self._keys, *call.args
-
-    async def _pipeline(self, client: Redis, commands: Iterable[Sequence[Argument]]) -> list[Any]:
+    async def _pipeline(self, client: Redis, commands: Sequence[bytes]) -> list[Any]:
         """The answers, errors among them. Whatever ends it early closes the connection.
 
         Not by redis-py's pipeline: that takes another connection than the client's own, and makes it anew unasked.
         """
-        listed, connection = list(commands), client.connection
+        connection = client.connection
         try:
             if connection is None or not connection.is_connected:
                 raise Unreached("the connection was closed")
-            await connection.send_packed_command(connection.pack_commands(listed))
-            return [await _answer(connection) for _ in listed]
+            await connection.send_packed_command(commands)
+            return await _answers(connection, len(commands))
         except BaseException:
             await self._drop()
             raise
@@ -179,10 +178,26 @@ class Link:
         return StoreError(f"store {self._url} is closed; use it in its block, and shut its workers down in there")
 
 
+async def _answers(connection: Any, count: int) -> list[Any]:
+    """So many answers, in order. One alarm guards them all, and is put off as they come: redis-py would set one for
+    each, which costs more than the answers."""
+    time, patience = asyncio.get_running_loop().time, connection.socket_timeout
+    found: list[Any] = []
+    try:
+        async with asyncio.timeout(patience) as alarm:
+            with understood():
+                while len(found) < count:
+                    found.append(await _answer(connection))
+                    if (soon := time() + patience) - (alarm.when() or 0) > patience / 10:
+                        alarm.reschedule(soon)
+    except TimeoutError as error:
+        raise Silence(f"no answer in {patience:g} s") from error
+    return found
+
+
 async def _answer(connection: Any) -> Any:
     try:
-        with understood():
-            return await connection.read_response()
+        return await connection.read_response(timeout=math.inf)  # no alarm of its own
     except ResponseError as error:
         return error
 

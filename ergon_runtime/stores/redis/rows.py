@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from ergon_runtime.core.flows import (
@@ -46,31 +46,39 @@ def message(send: Send) -> tuple[Argument, ...]:
     return send.to or "", send.message.id, send.message.channel, send.message.body
 
 
-def commit(value: Commit) -> Iterator[Argument]:
+def commit(value: Commit) -> list[Argument]:
     """A commit."""
-    yield from (value.lease.flow, value.lease.token, value.id, value.predecessor or "", value.start)
-    yield from (value.lease_length, value.status.value, _due(value.due), _number(value.base))
-    yield from _optional(value.result)
-    yield from _optional(value.note)
-    yield value.fingerprint or ""
-    for part in (value.entries, dict.fromkeys(value.consumed), dict.fromkeys(rules.set_aside(value))):
-        yield from _counted(part)
-    yield len(value.creates)
-    for flow in value.creates:
-        yield from new_flow(flow)
-    yield len(value.sends)
-    for send in value.sends:
-        yield from message(send)
     dropped, begun = rules.wait_changes(value, tuple)
-    yield from _counted(begun)
-    yield from _counted(dropped)
-    yield int(rules.states_all_waits(value))
+    return [
+        value.lease.flow,
+        value.lease.token,
+        value.id,
+        value.predecessor or "",
+        value.start,
+        value.lease_length,
+        value.status.value,
+        _due(value.due),
+        _number(value.base),
+        *_optional(value.result),
+        *_optional(value.note),
+        value.fingerprint or "",
+        *_counted(value.entries),
+        *_counted(dict.fromkeys(value.consumed)),
+        *_counted(dict.fromkeys(rules.set_aside(value))),
+        len(value.creates),
+        *(part for flow in value.creates for part in new_flow(flow)),
+        len(value.sends),
+        *(part for send in value.sends for part in message(send)),
+        *_counted(begun),
+        *_counted(dropped),
+        int(rules.states_all_waits(value)),
+    ]
 
 
 def request(value: ClaimRequest, tokens: Sequence[str]) -> Iterator[Argument]:
     """What a worker asks for, and the tokens it may get."""
     yield from (value.worker, value.lease, value.limit, value.fingerprint or "", int(value.alone), int(value.operator))
-    yield from _counted(status.value for status in value.statuses)
+    yield from _counted([status.value for status in value.statuses])
     for ids in (value.ids, value.under):
         if ids is None:
             yield -1
@@ -196,10 +204,8 @@ def known(status: bytes) -> Status:
         raise StoreCorrupt(said) from None
 
 
-def _counted(values: Iterable[Argument]) -> Iterator[Argument]:
-    listed = list(values)
-    yield len(listed)
-    yield from listed
+def _counted(values: Collection[Argument]) -> tuple[Argument, ...]:
+    return len(values), *values
 
 
 def key_checks(answer: Sequence[bytes]) -> tuple[tuple[str, str], ...]:

@@ -98,6 +98,19 @@ def test_a_timeout_amid_a_pipeline_drops_the_connection_with_its_late_answers() 
     run(main)
 
 
+def test_answers_of_a_pipeline_that_keep_coming_get_through_however_long_all_of_them_take() -> None:
+    async def main() -> None:
+        async with through_a_proxy(timeout=0.4, patience=0.1) as (store, proxy):
+            proxy.piece = 500
+            await store.create(new("a", args=b"a" * 400))
+            await store.get("a")
+            proxy.delay = 0.1
+            rows = await asyncio.gather(*(store.get("a") for _ in range(10)))
+            assert [row and row.args for row in rows] == [b"a" * 400] * 10
+
+    run(main)
+
+
 def test_a_lost_answer_is_asked_for_again_and_nothing_is_done_twice() -> None:
     async def main() -> None:
         async with through_a_proxy(patience=5.0) as (store, proxy):
