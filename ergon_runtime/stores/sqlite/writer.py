@@ -24,7 +24,7 @@ _GROUP = 256
 
 
 class Writer:
-    """Runs operations in groups. `after` is called in the event loop after each group, when its outcomes are known."""
+    """Runs operations in groups. `after` is called in the event loop after each group, when it has been answered."""
 
     def __init__(
         self, connection: Connection, gate: Gate, path: str, patience: float, after: Callable[[], None]
@@ -69,26 +69,23 @@ class Writer:
     async def _drain(self) -> None:
         group = [self._queue.popleft() for _ in range(min(_GROUP, len(self._queue)))]
         wanted = [(work, future) for work, future in group if not future.done()]
-        works = [work for work, _ in wanted]
+        works, loop = [work for work, _ in wanted], asyncio.get_running_loop()
 
-        def run(conn: sqlite3.Connection) -> list[Outcome]:
+        def run(conn: sqlite3.Connection) -> None:
             try:
                 with self._gate.writing(self._patience):
                     outcomes = run_group(conn, works, self._path, self._patience)
             except StoreUnavailable as shut:
-                return [(None, shut)] * len(works)
+                outcomes = [(None, shut)] * len(works)
+            loop.call_soon_threadsafe(self._answer, wanted, outcomes)  # nobody is to wait for the checkpoint
             self._gate.checkpoint(conn)
-            return outcomes
 
         try:
-            outcomes = await self._connection.run(run)
-            self._answer(wanted, outcomes)
+            await self._connection.run(run)
         finally:
             self._abandon(wanted)
-        self._after()
 
-    @staticmethod
-    def _answer(group: list[_Job], outcomes: list[Outcome]) -> None:
+    def _answer(self, group: list[_Job], outcomes: list[Outcome]) -> None:
         for (_, future), (result, error) in zip(group, outcomes, strict=True):
             if future.done():
                 continue  # its caller was cancelled
@@ -96,6 +93,7 @@ class Writer:
                 future.set_result(result)
             else:
                 future.set_exception(error)
+        self._after()
 
     def _abandon(self, jobs: Iterable[_Job]) -> None:
         """Answer who has no answer yet, because the loop or the connection ends under the writer."""
