@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import logging
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,11 +56,52 @@ def _log(path: Path) -> int:
     return Path(f"{path}-wal").stat().st_size
 
 
-def test_long_log_is_emptied_when_nobody_writes(path: Path, key: Gate, other: Gate) -> None:
+def _frames(conn: sqlite3.Connection) -> int:
+    """How many pages the log holds once something more is written."""
+    conn.execute("INSERT INTO t VALUES (1)")
+    frames: int = conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
+    return frames
+
+
+def test_long_log_is_begun_anew_in_its_file_when_nobody_writes(path: Path, key: Gate, other: Gate) -> None:
     conn = _with_long_log(path)
+    length = _log(path)
     with other.writing(0):
         key.checkpoint(conn)
-        assert _log(path) > 5_000_000
+    assert _frames(conn) > 1000
+    key.checkpoint(conn)
+    assert _frames(conn) < 10
+    assert 5_000_000 < length <= _log(path) < length + 5_000
+    conn.close()
+
+
+def test_log_begun_anew_is_left_alone_until_it_is_long_again(
+    path: Path, key: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conn, kinds, empty = _with_long_log(path), list[str](), gate._empty
+
+    def noted(conn: sqlite3.Connection, kind: str) -> None:
+        kinds.append(kind)
+        empty(conn, kind)
+
+    monkeypatch.setattr(gate, "_empty", noted)
+    key.checkpoint(conn)
+    for _ in range(3):
+        assert _frames(conn) < 10
+        key.checkpoint(conn)
+    conn.execute("INSERT INTO t VALUES (zeroblob(4000000))")
+    key.checkpoint(conn)
+    assert kinds == ["RESTART"]
+    conn.execute("INSERT INTO t VALUES (zeroblob(300000))")
+    key.checkpoint(conn)
+    assert kinds == ["RESTART", "RESTART"]
+    assert _frames(conn) < 10
+    conn.close()
+
+
+def test_very_long_log_is_cut_off(path: Path, key: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "_NEED", 4_500_000)
+    conn = _with_long_log(path)
     key.checkpoint(conn)
     assert _log(path) == 0
     conn.close()
@@ -70,13 +113,24 @@ def test_reader_holds_a_checkpoint_up_without_an_error(path: Path, key: Gate) ->
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM t").fetchall()
     key.checkpoint(conn)
-    assert _log(path) > 5_000_000
+    assert _frames(conn) > 1000
     reader.execute("COMMIT")
     key.checkpoint(conn)
-    assert _log(path) == 0
+    assert _frames(conn) < 10
     assert conn.execute("PRAGMA busy_timeout").fetchone()[0] == 5000
     reader.close()
     conn.close()
+
+
+def test_caller_is_answered_before_the_checkpoint(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    async def write(store: SQLiteStore) -> None:
+        monkeypatch.setattr(Gate, "checkpoint", lambda _gate, _conn: answered.wait(20))
+        assert await asyncio.wait_for(store.create(new("a")), 10)
+        answered.set()
+
+    using(SQLiteStore(path), write)
 
 
 def test_checkpoint_that_is_needed_lets_writers_leave_and_no_new_one_in(
@@ -157,7 +211,7 @@ def test_log_that_a_reader_lets_grow_is_warned_of_once_with_its_process(
     assert said.endswith(f"read it now: {reading}")
     reader.close()
     key.checkpoint(conn)
-    assert _log(path) == 0
+    assert _frames(conn) < 10
     conn.close()
 
 

@@ -6,8 +6,8 @@ SQLite: writers share a lock on `<store>.gate`, and whoever checkpoints holds it
 closes `<store>.turn`, through which all writers come: else some of them would always be inside. The locks are on files
 of their own: closing the store's file would drop SQLite's.
 
-A log that was checkpointed keeps its file, unless it is very long, and is written over from its beginning: to bring that
-to disk takes half as long as to lengthen a file.
+A log that was checkpointed keeps its file, unless it is very long, and is written over from its beginning: that takes
+half as long to bring to disk as what makes a file longer.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def _is_filled(log: str, length: int) -> bool:
     with open(log, "rb", buffering=0) as file:
         header = os.pread(file.fileno(), 32, 0)
         frame = 24 + int.from_bytes(header[8:12], "big")
-        return os.pread(file.fileno(), 8, 32 + (length - 32) // frame * frame + 8) == header[16:24]
+        last = max(0, length - 32) // frame
+        return os.pread(file.fileno(), 8, 32 + last * frame + 8) == header[16:24]
 
 
 def _open(file: str) -> int:

@@ -72,6 +72,7 @@ class Writer:
         works, loop = [work for work, _ in wanted], asyncio.get_running_loop()
 
         def run(conn: sqlite3.Connection) -> None:
+            outcomes: list[Outcome]
             try:
                 with self._gate.writing(self._patience):
                     outcomes = run_group(conn, works, self._path, self._patience)

@@ -3,7 +3,7 @@
     python -m tests.stores.sqlite.writers PATH NAME FLOWS [WISH]
 
 It runs FLOWS flows at a time from their creation to their end, and prints `commits N checkpoints M` when its stdin is
-closed. WISH is the length of log, in bytes, from which it makes a checkpoint.
+closed. WISH is the length of log, in bytes, from which it makes a checkpoint; 100 kB more, and it insists.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ async def write(path: str, name: str, flows: int, stop: asyncio.Event) -> int:
 async def _main() -> None:
     path, name, flows, *wish = sys.argv[1:]
     if wish:
-        gate._WISH = gate._NEED = int(wish[0])
+        gate._WISH, gate._NEED = int(wish[0]), int(wish[0]) + 100_000
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sys.stdin, stop.set)
     checkpoints, empty = itertools.count(), gate._empty
 
-    def counted(conn: sqlite3.Connection) -> None:
+    def counted(conn: sqlite3.Connection, kind: str) -> None:
         next(checkpoints)
-        empty(conn)
+        empty(conn, kind)
 
     gate._empty = counted
     print("commits", await write(path, name, int(flows), stop), "checkpoints", next(checkpoints), flush=True)
