@@ -78,11 +78,11 @@ def test_long_log_is_begun_anew_in_its_file_when_nobody_writes(path: Path, key: 
 def test_log_begun_anew_is_left_alone_until_it_is_long_again(
     path: Path, key: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conn, kinds, empty = _with_long_log(path), list[str](), gate._empty
+    conn, cuts, empty = _with_long_log(path), list[bool](), gate._empty
 
-    def noted(conn: sqlite3.Connection, kind: str) -> None:
-        kinds.append(kind)
-        empty(conn, kind)
+    def noted(conn: sqlite3.Connection, *, cut: bool, wait: int) -> None:
+        cuts.append(cut)
+        empty(conn, cut=cut, wait=wait)
 
     monkeypatch.setattr(gate, "_empty", noted)
     key.checkpoint(conn)
@@ -91,10 +91,10 @@ def test_log_begun_anew_is_left_alone_until_it_is_long_again(
         key.checkpoint(conn)
     conn.execute("INSERT INTO t VALUES (zeroblob(4000000))")
     key.checkpoint(conn)
-    assert kinds == ["RESTART"]
+    assert cuts == [False]
     conn.execute("INSERT INTO t VALUES (zeroblob(300000))")
     key.checkpoint(conn)
-    assert kinds == ["RESTART", "RESTART"]
+    assert cuts == [False, False]
     assert _frames(conn) < 10
     conn.close()
 
@@ -118,6 +118,32 @@ def test_reader_holds_a_checkpoint_up_without_an_error(path: Path, key: Gate) ->
     key.checkpoint(conn)
     assert _frames(conn) < 10
     assert conn.execute("PRAGMA busy_timeout").fetchone()[0] == 5000
+    reader.close()
+    conn.close()
+
+
+def test_checkpoint_that_is_needed_waits_for_a_reader_who_leaves_soon(
+    path: Path, key: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "_NEED", 0)
+    monkeypatch.setattr(gate, "_READERS", 20_000)
+    conn, begun, ended = _with_long_log(path), threading.Event(), threading.Event()
+    reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchall()
+
+    def leave() -> None:
+        assert begun.wait(20)
+        ended.wait(0.05)  # a checkpoint that does not wait has given up by then
+        reader.execute("COMMIT")
+
+    leaving = threading.Thread(target=leave)
+    leaving.start()
+    conn.set_trace_callback(lambda statement: begun.set() if "wal_checkpoint" in statement else None)
+    key.checkpoint(conn)
+    ended.set()
+    leaving.join(20)
+    assert _log(path) == 0
     reader.close()
     conn.close()
 

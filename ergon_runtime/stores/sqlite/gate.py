@@ -35,6 +35,8 @@ _LONG = 64 * 1024 * 1024
 """Bytes of log of which people are warned."""
 _WAIT = 0.5
 """Seconds for which a checkpoint waits for writers to leave, and for which it then lets them be."""
+_READERS = 100
+"""Milliseconds for which such a checkpoint, and with it the writers, waits for those who read."""
 _SILENCE = 60.0
 """Seconds between two warnings."""
 
@@ -72,7 +74,7 @@ class Gate:
         with _locked(self._turn, kind, deadline) as passed, _locked(self._gate, fcntl.LOCK_EX, deadline) as alone:
             if passed and alone:
                 with contextlib.suppress(sqlite3.Error):
-                    _empty(conn, "TRUNCATE" if length > _NEED else "RESTART")
+                    _empty(conn, cut=length > _NEED, wait=_READERS if deadline > now else 0)
         if length > _NEED and self._length() > _NEED:
             self._rest_until = time.monotonic() + _WAIT
         self._warn()
@@ -152,11 +154,11 @@ def _lock(file: int, kind: int, deadline: float) -> bool:
             return True
 
 
-def _empty(conn: sqlite3.Connection, kind: str) -> None:
-    """Checkpoint without waiting for readers: what they hold back is done the next time."""
+def _empty(conn: sqlite3.Connection, *, cut: bool, wait: int) -> None:
+    """Checkpoint, and wait so many milliseconds for readers: what they hold back is done the next time."""
     patience = conn.execute("PRAGMA busy_timeout").fetchone()[0]
-    conn.execute("PRAGMA busy_timeout = 0")
+    conn.execute(f"PRAGMA busy_timeout = {wait}")
     try:
-        conn.execute(f"PRAGMA wal_checkpoint({kind})").fetchall()
+        conn.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if cut else 'RESTART'})").fetchall()
     finally:
         conn.execute(f"PRAGMA busy_timeout = {patience}")

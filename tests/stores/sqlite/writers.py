@@ -60,9 +60,9 @@ async def _main() -> None:
     loop.add_reader(sys.stdin, stop.set)
     checkpoints, empty = itertools.count(), gate._empty
 
-    def counted(conn: sqlite3.Connection, kind: str) -> None:
+    def counted(conn: sqlite3.Connection, *, cut: bool, wait: int) -> None:
         next(checkpoints)
-        empty(conn, kind)
+        empty(conn, cut=cut, wait=wait)
 
     gate._empty = counted
     print("commits", await write(path, name, int(flows), stop), "checkpoints", next(checkpoints), flush=True)
