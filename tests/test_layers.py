@@ -83,7 +83,7 @@ PUBLIC = (
     "ergon_runtime.view",
 )
 """What the command line may import of the runtime."""
-CLI_LIBRARIES = {"typer", "rich"}
+CLI_LIBRARIES = {"typer", "rich", "uvloop"}
 
 REDIS = "ergon_runtime/stores/redis/"
 LAZY = {
@@ -91,6 +91,7 @@ LAZY = {
     "ergon_cli/render.py": "rich, only when there is something to draw",
     "ergon_cli/live.py": "rich, only for a person who watches",
     "ergon_cli/logs.py": "flow machines, only where flows are run",
+    "ergon_cli/commands/worker.py": "uvloop, only if it is asked for",
     "ergon_runtime/mail.py": "claims and commits, only for a cancel",
     "ergon_runtime/stores/url.py": "each kind of store, only when one is opened; redis above all",
 }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from ergon_cli.exits import ExitCode
+from ergon_cli.exits import CommandError, ExitCode
 from ergon_cli.hashseed import under_hash_seed
 from ergon_cli.loading import default_module, load_flows
 from ergon_cli.logs import log_to_stderr
@@ -27,7 +28,7 @@ LOOK = 0.1
 
 @app.command("worker", epilog="\b\nExamples:\n  ergon worker -m flows\n  ergon worker -m flows.py --burst")
 @shared
-async def worker(
+def worker(
     state: State,
     concurrency: Annotated[int | None, typer.Option("-c", "--concurrency", help="Flows that advance at once.")] = None,
     lease: Annotated[
@@ -37,12 +38,29 @@ async def worker(
         int | None, typer.Option("--max-entries", metavar="N", help="Block a flow whose journal has as many entries.")
     ] = None,
     burst: Annotated[bool, typer.Option("--burst", help="End when there is nothing more to do.")] = False,
+    uvloop: Annotated[bool, typer.Option("--uvloop", help="Run on uvloop's event loop.")] = False,
     allow_volatile: VolatileOption = False,
 ) -> ExitCode:
     """Run flows: claim those that are due, and run their steps."""
     config = state.load(concurrency=concurrency, lease=lease, max_entries=max_entries, allow_volatile=allow_volatile)
     if not config.modules:
         default_module(config.root)  # in a wrong folder this ends it, before a store is created there
+    with asyncio.Runner(loop_factory=_uvloop() if uvloop else None) as runner:
+        return runner.run(_work(config, state, burst=burst))
+
+
+def _uvloop() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        from uvloop import new_event_loop
+    except ModuleNotFoundError as error:
+        if error.name != "uvloop":
+            raise
+        advice = "install it: pip install 'ergon-runtime[fast]'"
+        raise CommandError(ExitCode.USAGE, "uvloop is not installed", advice) from None
+    return new_event_loop
+
+
+async def _work(config: Config, state: State, *, burst: bool) -> ExitCode:
     async with new_store(config) as store:
         identity = await store.identity()
     under_hash_seed(identity.hash_seed)

@@ -19,10 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Shop:
-    """A folder with a store, in which commands run. `logs` holds what each worker wrote to stderr."""
+    """A folder with a store, in which commands run; `options` are those of every worker."""
 
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
     workers: list[Process] = field(default_factory=list)
 
     def place(self) -> dict[str, Any]:
@@ -53,7 +54,7 @@ class Shop:
         log = self.folder / f"worker-{len(self.workers)}.log"
         with log.open("wb") as stream:
             popen = subprocess.Popen(
-                [sys.executable, "-m", "ergon_cli", "worker", *args],
+                [sys.executable, "-m", "ergon_cli", "worker", *self.options, *args],
                 cwd=self.folder,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,

@@ -21,10 +21,12 @@ FLOWS = str(ROOT / "tests/acceptance/acceptance_flows.py")
 SIGNALS = 1000
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", "redis", "sqlite --uvloop", "redis --uvloop"])
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> object:
-    environ = {"ERGON_LEDGER": str(tmp_path / "ledger"), "ERGON_STORE": address(request.param, tmp_path)}
+    kind, *options = request.param.split()
+    environ = {"ERGON_LEDGER": str(tmp_path / "ledger"), "ERGON_STORE": address(kind, tmp_path)}
     with shop(tmp_path, ERGON_MODULES=FLOWS, **environ) as made:
+        made.options = tuple(options)
         yield made
 
 

@@ -11,6 +11,7 @@ import sys
 from typing import cast
 
 import pytest
+import uvloop
 
 from ergon_cli.logs import SafeFormatter, log_warnings
 from ergon_cli.serving import Stop, first_of
@@ -82,6 +83,29 @@ def test_flow_at_the_cap_is_blocked_and_inspect_says_what_to_do_until_the_cap_is
 def test_cap_that_is_too_low_is_refused(seeded: Shell) -> None:
     assert seeded("worker", "--max-entries", "99") == 2
     assert "flag: worker.max_entries must be a whole number, 100 or more; got 99" in seeded.err
+
+
+def test_uvloop_that_is_not_installed_is_told_with_how_to_get_it(
+    seeded: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert seeded("worker", "--uvloop", "--burst") == 2
+    assert "uvloop is not installed" in seeded.err
+    assert "pip install 'ergon-runtime[fast]'" in seeded.err
+
+
+def test_uvloop_runs_the_worker_if_asked_for(seeded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, new_event_loop = list[str](), uvloop.new_event_loop
+
+    def noted() -> asyncio.AbstractEventLoop:
+        made.append("loop")
+        return new_event_loop()
+
+    monkeypatch.setattr(uvloop, "new_event_loop", noted)
+    assert seeded("worker", "--burst") == 0
+    assert made == []
+    assert seeded("worker", "--uvloop", "--burst") == 0
+    assert made == ["loop"]
 
 
 def test_burst_ends_when_its_flows_have_ended(seeded: Shell) -> None:
