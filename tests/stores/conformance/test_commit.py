@@ -57,6 +57,18 @@ async def test_r3_other_head_with_equal_token_loses(b: Bench) -> None:
 
 
 @on_each_store
+async def test_r9_commit_with_a_lease_of_another_length_holds_for_as_long(b: Bench) -> None:
+    held = await b.begin()
+    await held.apply(replace(held.next(b"one"), lease_length=3 * LEASE))
+    b.clock.now += 2 * LEASE
+    assert await b.claimed() == []
+    assert await b.store.verify() == []
+    await held.apply(replace(held.next(b"two"), lease_length=LEASE // 2))
+    b.clock.now += LEASE // 2
+    assert await b.claimed() == ["a"]
+
+
+@on_each_store
 async def test_r3_released_flow_takes_no_commit(b: Bench) -> None:
     held = await b.begin()
     await held.listen("signal:go")

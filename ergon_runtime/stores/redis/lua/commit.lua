@@ -62,43 +62,57 @@ end
 
 -- Record.
 local running, ended = status == 'running', is_ended(status)
-redis.call('HSET', key, 'head', id, 'status', status, 'updated', now, 'lease_length', ARGV[7])
+local same_lease = running and row[8] == ARGV[7]
+local set = { 'head', id, 'status', status, 'updated', now, 'lease_length', ARGV[7] }
+local unset = {}
+local function put(field, value)
+  set[#set + 1] = field
+  set[#set + 1] = value
+end
+local function keep(field, value, given)
+  if given then
+    put(field, value)
+  else
+    unset[#unset + 1] = field
+  end
+end
 if entry_count > 0 then
   for i = entries, entries + entry_count - 1, 1000 do
     redis.call('RPUSH', P .. 'j:' .. flow, unpack(ARGV, i, math.min(i + 999, entries + entry_count - 1)))
   end
-  redis.call('HINCRBY', key, 'length', entry_count)
-end
-local function keep(field, value, given)
-  if given then
-    redis.call('HSET', key, field, value)
-  else
-    redis.call('HDEL', key, field)
-  end
+  put('length', tonumber(row[3]) + entry_count)
 end
 keep('result', ARGV[12], ARGV[11] == '1')
 keep('fingerprint', ARGV[15], ARGV[15] ~= '')
+keep('due', now + tonumber(ARGV[7]), running) -- of others it is placed below: until then nothing wakes them twice
 if ARGV[13] == '1' then
-  redis.call('HSET', key, 'note', ARGV[14])
+  put('note', ARGV[14])
 end
 if ARGV[10] ~= '' then
-  redis.call('HSET', key, 'base', ARGV[10])
+  put('base', ARGV[10])
 end
 if entry_count > 0 or not running then
-  redis.call('HSET', key, 'recoveries', 0, 'deaths', 0)
+  put('recoveries', 0)
+  put('deaths', 0)
 end
-set_status(flow, 'running', status, row[10])
-redis.call('ZREM', leased(row[5], row[8]), flow)
 if not running then
-  redis.call('HDEL', key, 'token', 'owner')
-  redis.call('HSET', key, 'alone', '0')
+  put('alone', '0')
+  unset[#unset + 1] = 'token'
+  unset[#unset + 1] = 'owner'
+end
+redis.call('HSET', key, unpack(set))
+redis.call('HDEL', key, unpack(unset))
+set_status(flow, 'running', status, row[10])
+if not same_lease then
+  redis.call('ZREM', leased(row[5], row[8]), flow)
+end
+if not running then
   redis.call('ZREM', P .. 'news:' .. row[11], flow)
   stirred = true
 end
 if ended then
   redis.call('ZADD', P .. 'ended', now, flow)
 end
-redis.call('HDEL', key, 'due') -- until it is placed below, nothing wakes it twice
 
 -- Mail.
 local touched = {}
@@ -221,10 +235,10 @@ end
 -- Its place in the agenda (R7).
 redis.call('ZREM', queue(row[5], row[6]), flow)
 if running then
-  local due = now + tonumber(ARGV[7])
-  redis.call('HSET', key, 'due', due)
-  redis.call('SADD', P .. 'n:' .. row[5], ARGV[7])
-  redis.call('ZADD', leased(row[5], ARGV[7]), due, flow)
+  if not same_lease then
+    redis.call('SADD', P .. 'n:' .. row[5], ARGV[7])
+  end
+  redis.call('ZADD', leased(row[5], ARGV[7]), now + tonumber(ARGV[7]), flow)
 elseif not ended then
   local due = ARGV[9] ~= '' and tonumber(ARGV[9]) or (status == 'pending' and now or nil)
   if redis.call('EXISTS', P .. 'v:' .. flow) == 1 and status ~= 'blocked' and (not due or due > now) then
