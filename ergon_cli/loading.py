@@ -181,7 +181,7 @@ def _import_alone(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException:  # whatever ended the import, half a module is not to be found by the next one
         del sys.modules[name]
         raise
     return module
